@@ -1,0 +1,72 @@
+//! What was asked: inventory and playbook, read, checked, and turned into the words of [`crate::model`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::{
+    BalancerSpec, DrainPolicy, HostName, HostSpec, ReadyPolicy, Recipes, ServiceName, Sha256,
+    Strategy, Version,
+};
+
+/// What the command line says about the files.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// `-i`, in order; later ones win.
+    pub inventories: Vec<PathBuf>,
+    /// The playbook.
+    pub playbook: PathBuf,
+    /// `--version`, unchecked.
+    pub version: String,
+    /// `--limit`, unchecked.
+    pub limit: Option<String>,
+    /// `--var k=v`, in order.
+    pub vars: Vec<(String, String)>,
+}
+
+/// How the readiness URL is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadyRoute {
+    /// From this machine, and not through the host's `sshd`.
+    pub direct: bool,
+    /// A private CA, PEM.
+    pub ca: Option<PathBuf>,
+}
+
+/// Both files, checked and rendered: nothing behind this sees a raw string.
+pub struct Loaded {
+    /// What is rolled out.
+    pub service: ServiceName,
+    /// To which version.
+    pub version: Version,
+    /// The playbook's whole fleet, in the order of the inventory.
+    pub fleet: Vec<HostSpec>,
+    /// Those of them that `--limit` chose.
+    pub selected: BTreeSet<HostName>,
+    /// Inventory hosts outside the fleet that connections lead through (`via`, `jump`).
+    pub helpers: Vec<HostSpec>,
+    /// The balancers that the playbook names.
+    pub balancers: Vec<BalancerSpec>,
+    /// `[strategy]`.
+    pub strategy: Strategy,
+    /// `[drain]`.
+    pub drain: DrainPolicy,
+    /// `[ready]`, but for the URL, which belongs to each host.
+    pub ready: ReadyPolicy,
+    /// How the URL is reached.
+    pub ready_route: ReadyRoute,
+    /// The local artifact; it exists and is a file.
+    pub source: PathBuf,
+    /// What the binary is called inside a release's folder.
+    pub artifact_name: String,
+    /// Revisions kept on each host; at least 2.
+    pub keep: usize,
+    /// The digest of what reaches the process besides the artifact, for each host (F3).
+    pub config_digests: BTreeMap<HostName, Sha256>,
+    /// A digest for each key of the playbook, for the host's record.
+    pub keys: BTreeMap<String, String>,
+    /// What depends on the release.
+    pub recipes: Arc<dyn Recipes>,
+    /// Things worth saying that are no errors.
+    pub warnings: Vec<String>,
+}

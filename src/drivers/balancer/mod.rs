@@ -1,0 +1,82 @@
+//! What is told to and read from load balancers.
+
+use std::fmt;
+
+use futures::future::BoxFuture;
+
+use crate::model::{Admin, BalancerName, BalancerSeen, PoolName, ServerName};
+
+/// One thing to tell a balancer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which pool.
+    pub pool: PoolName,
+    /// Which server.
+    pub server: ServerName,
+    /// The administrative state wanted.
+    pub admin: Admin,
+    /// The weight wanted, where it has to be put back; `None`: as it is.
+    pub weight: Option<u32>,
+}
+
+/// Why a balancer was not told, or not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BalancerError {
+    /// Nobody answered.
+    #[error("balancer `{balancer}` cannot be reached at {endpoint}: {reason}")]
+    Unreachable {
+        /// Its name.
+        balancer: BalancerName,
+        /// Its socket, with the host it is reached through.
+        endpoint: String,
+        /// In words.
+        reason: String,
+    },
+    /// It answered, and said no.
+    #[error("balancer `{balancer}` refused `{command}`: {answer}")]
+    Refused {
+        /// Its name.
+        balancer: BalancerName,
+        /// What it was told.
+        command: String,
+        /// What it said.
+        answer: String,
+    },
+    /// It answered something that makes no sense.
+    #[error("balancer `{balancer}` answered something unexpected to `{command}`: {answer}")]
+    Garbled {
+        /// Its name.
+        balancer: BalancerName,
+        /// What it was told.
+        command: String,
+        /// The beginning of what it said.
+        answer: String,
+    },
+}
+
+impl BalancerError {
+    /// Whether the same call may succeed in a moment.
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
+
+/// One balancer. Every call uses a fresh connection (a reused one may lead to a process that is already being replaced) and has a
+/// limit of at most 10 s of its own; whether and how long to try again is its caller's decision.
+pub trait LoadBalancer: Send + Sync + fmt::Debug {
+    /// Its name in the inventory.
+    fn name(&self) -> &BalancerName;
+
+    /// Reads the named pools, all their servers, and whether it may be told anything, in one round trip. Pools that do not exist are
+    /// absent from the answer.
+    fn observe<'a>(
+        &'a self,
+        pools: &'a [PoolName],
+    ) -> BoxFuture<'a, Result<BalancerSeen, BalancerError>>;
+
+    /// Tells it all `changes`, in order, and returns when each was accepted. Telling it what it already knows does no harm.
+    fn tell<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), BalancerError>>;
+
+    /// What a person types to bring a server back, for the messages about stranded hosts.
+    fn enable_by_hand(&self, pool: &PoolName, server: &ServerName) -> String;
+}

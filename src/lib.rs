@@ -1,0 +1,5 @@
+//! rollgate: an agentless, SSH-based fleet rolling deployer.
+pub mod config;
+pub mod drivers;
+pub mod event;
+pub mod model;

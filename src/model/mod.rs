@@ -1,0 +1,43 @@
+//! The domain's words, as values.
+//!
+//! Everything here is plain data: checked once when it is made, then passed around. No I/O, no clock, no template.
+//!
+//! * [`id`]: names and numbers that identify things ([`HostName`], [`Version`], [`Revision`], …).
+//! * [`policy`]: how a rollout behaves ([`Strategy`], [`Size`], [`DrainPolicy`], [`ReadyPolicy`]).
+//! * [`fleet`]: who is rolled ([`HostSpec`], [`TrafficTarget`], [`SshOptions`]).
+//! * [`release`]: what is rolled ([`Artifact`], [`ReleaseRef`], [`Command`], [`Run`], [`Hook`]).
+//! * [`observed`]: what was seen on hosts and balancers, never what was wished for.
+//! * [`record`]: what a host keeps about its revisions, its rollouts and its lock.
+//! * [`outcome`]: how a host and a rollout ended, with the exit codes.
+
+pub mod fleet;
+pub mod id;
+pub mod observed;
+pub mod outcome;
+pub mod policy;
+pub mod record;
+pub mod release;
+
+pub use fleet::{
+    BalancerSpec, Become, HostKeyChecking, HostSpec, Identity, JumpSpec, SshOptions, TrafficTarget,
+};
+pub use id::{
+    BalancerName, HostName, InvalidName, LockToken, PoolName, Revision, RolloutId, ServerName,
+    ServiceName, Sha256, Version,
+};
+pub use observed::{
+    Admin, BalancerSeen, Current, Health, HostFacts, LockSeen, PoolSeen, ProbeAnswer, RecordSeen,
+    ServerSeen, TrafficSeen, TrafficState,
+};
+pub use outcome::{ExitStatus, Failure, HostResult, Outcome};
+pub use policy::{
+    DrainPolicy, OnDrainTimeout, OnFailure, Pause, ReadyPolicy, Size, Strategy, Unreachable,
+    VersionCheck,
+};
+pub use record::{
+    FoundTraffic, LockOwner, Proof, Record, RecordStep, RevisionLine, RevisionOutcome, RolloutLine,
+    Target,
+};
+pub use release::{
+    Artifact, Command, Hook, HookPlace, HookPoint, Recipes, ReleaseRef, Restart, Run,
+};

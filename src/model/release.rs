@@ -1,0 +1,184 @@
+//! What is rolled: the artifact, its place on a host, and the commands that make it run.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{HostName, Revision, Sha256, Version};
+
+/// A binary on this machine, hashed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// The local file.
+    pub path: PathBuf,
+    /// What it is called inside the release's folder.
+    pub name: String,
+    /// Digest of its bytes.
+    pub sha256: Sha256,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What users see as its source (`from` of a revision).
+    pub from: String,
+}
+
+/// A release as it stands, or will stand, on one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseRef {
+    /// Its number; [`Revision::FOUND`] for what rollgate found.
+    pub revision: Revision,
+    /// Its version; `None` only for what was found and never told its version.
+    pub version: Option<Version>,
+    /// Its folder, absolute: what `current` points to.
+    pub dir: String,
+}
+
+/// A command of the user's, every template rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Program and arguments; no shell reads them.
+    Argv(Vec<String>),
+    /// Given to `sh -c`; values of templates are already literals in it.
+    Shell(String),
+}
+
+/// How a service is restarted on one host for one release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restart {
+    /// By `systemctl`, privileged.
+    Systemd {
+        /// The unit's name.
+        unit: String,
+    },
+    /// By the user's own commands, privileged; at least one of start and restart is there.
+    Commands {
+        /// Starts it.
+        start: Option<Command>,
+        /// Stops it.
+        stop: Option<Command>,
+        /// Does both.
+        restart: Option<Command>,
+    },
+}
+
+/// The `[run]` table, rendered for one host and one release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// How the service is restarted.
+    pub restart: Restart,
+    /// For the service to stop.
+    pub stop_timeout: Duration,
+    /// What prints the service's last log lines; `None`: `journalctl` for a systemd unit, else nothing.
+    pub logs: Option<Command>,
+}
+
+/// When a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HookPoint {
+    /// After staging, before the first drain.
+    BeforeRollout,
+    /// Before a host is taken out.
+    BeforeDrain,
+    /// When nothing is in flight there any more.
+    AfterDrain,
+    /// When the new release was started.
+    AfterSwap,
+    /// When it is ready, before it gets traffic.
+    BeforeEnable,
+    /// When it gets traffic again.
+    AfterEnable,
+    /// When a batch passed its gate.
+    AfterBatch,
+    /// When all batches passed.
+    AfterRollout,
+    /// When a host or a batch failed; can only warn.
+    OnFailure,
+    /// When a host's swap is taken back; can only warn.
+    OnRevert,
+}
+
+impl HookPoint {
+    /// Every point with its name in the playbook, in the order of a rollout.
+    pub const ALL: [(Self, &'static str); 10] = [
+        (Self::BeforeRollout, "before-rollout"),
+        (Self::BeforeDrain, "before-drain"),
+        (Self::AfterDrain, "after-drain"),
+        (Self::AfterSwap, "after-swap"),
+        (Self::BeforeEnable, "before-enable"),
+        (Self::AfterEnable, "after-enable"),
+        (Self::AfterBatch, "after-batch"),
+        (Self::AfterRollout, "after-rollout"),
+        (Self::OnFailure, "on-failure"),
+        (Self::OnRevert, "on-revert"),
+    ];
+
+    /// The point's name in the playbook.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(point, _)| *point == self)
+            .map_or("", |(_, name)| name)
+    }
+
+    /// Whether the point belongs to one host (and not to a batch or the rollout).
+    pub fn is_of_host(self) -> bool {
+        matches!(
+            self,
+            Self::BeforeDrain
+                | Self::AfterDrain
+                | Self::AfterSwap
+                | Self::BeforeEnable
+                | Self::AfterEnable
+                | Self::OnRevert
+        )
+    }
+}
+
+/// Where a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookPlace {
+    /// On this machine, in the playbook's folder; at host points once for each host.
+    Local,
+    /// On each host concerned, in the release's folder.
+    Host,
+    /// On one host of the fleet; at host points on that host.
+    Once,
+}
+
+/// One hook, rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// Its place in the playbook, from 1.
+    pub number: usize,
+    /// When.
+    pub at: HookPoint,
+    /// Where.
+    pub on: HookPlace,
+    /// What.
+    pub run: Command,
+    /// Its whole process group is killed after this.
+    pub timeout: Duration,
+    /// `ROLLGATE_*`, in order.
+    pub env: Vec<(String, String)>,
+    /// Its folder when it runs on this machine.
+    pub local_dir: PathBuf,
+}
+
+/// Renders what depends on the release: the only door from the engine to templates. Implemented by the configuration.
+pub trait Recipes: Send + Sync {
+    /// The `[run]` table for one host and one release.
+    ///
+    /// # Errors
+    /// A text for people when a template fails; trial renders at load make this rare.
+    fn run(&self, host: &HostName, release: &ReleaseRef) -> Result<Run, String>;
+
+    /// The hooks of one point, rendered for one host and release, or for none at rollout and batch points (whose `local` hooks
+    /// have no host). `facts` are further `ROLLGATE_*` variables (name without the prefix, value).
+    ///
+    /// # Errors
+    /// As [`Recipes::run`].
+    fn hooks(
+        &self,
+        at: HookPoint,
+        host: Option<(&HostName, &ReleaseRef)>,
+        facts: &[(&str, String)],
+    ) -> Result<Vec<Hook>, String>;
+}
