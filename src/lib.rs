@@ -1,5 +1,7 @@
 //! rollgate: an agentless, SSH-based fleet rolling deployer.
 pub mod config;
+pub mod cycle;
 pub mod drivers;
 pub mod event;
 pub mod model;
+pub mod plan;
