@@ -2,6 +2,7 @@
 pub mod config;
 pub mod cycle;
 pub mod drivers;
+pub mod engine;
 pub mod event;
 pub mod model;
 pub mod plan;

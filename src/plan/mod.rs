@@ -47,6 +47,7 @@ pub struct HostView {
 
 /// What the command line asks beyond the playbook.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag of the command line each, independent of one another")]
 pub struct Wishes {
     /// Also hosts that are there already.
     pub force: bool,

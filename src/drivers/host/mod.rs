@@ -76,6 +76,18 @@ pub struct Swapped {
     pub stop_complaint: Option<String>,
 }
 
+/// What becomes of the record of a rollout when a run ends on a host.
+#[derive(Debug, Clone, Default)]
+pub enum RecordEnd {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It is removed: nothing is left to be done there.
+    Remove,
+    /// This one takes its place: a stranded host's, or one to be resumed.
+    Put(Box<Record>),
+}
+
 /// What is left on a host when a rollout ends there.
 #[derive(Debug, Clone, Default)]
 pub struct FinishOrder {
@@ -83,8 +95,8 @@ pub struct FinishOrder {
     pub revisions: Option<Vec<RevisionLine>>,
     /// The line to append to `rollouts.jsonl`; `None`: none.
     pub rollout: Option<RolloutLine>,
-    /// The record to leave (a stranded or interrupted host); `None`: it is removed.
-    pub record: Option<Record>,
+    /// What becomes of `rollout.json`.
+    pub record: RecordEnd,
     /// Folders under `releases/` to remove: names, never paths.
     pub prune: Vec<String>,
     /// Whether the lock is released.

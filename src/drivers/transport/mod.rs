@@ -104,7 +104,7 @@ pub enum TransportError {
         /// Which keys were tried, and what the server said.
         reason: String,
     },
-    /// Options or local files do not allow a try: an unreadable key, a bad known_hosts line.
+    /// Options or local files do not allow a try: an unreadable key, a bad line of `known_hosts`.
     #[error("{reason}")]
     Local {
         /// In words.
