@@ -1,4 +1,5 @@
 //! rollgate: an agentless, SSH-based fleet rolling deployer.
+//CLI pub mod cli;
 pub mod config;
 pub mod cycle;
 pub mod drivers;

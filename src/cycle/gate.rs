@@ -41,16 +41,28 @@ impl Expectation {
     /// # Errors
     /// The reason why it does not count.
     pub fn judge(&self, answer: &ProbeAnswer) -> Result<(), String> {
-        let Some(status) = answer.status else { return Err(answer.note.clone()) };
+        let Some(status) = answer.status else {
+            return Err(answer.note.clone());
+        };
         if !self.status.contains(&status) {
-            let note = if answer.note.is_empty() { String::new() } else { format!(" (\"{}\")", answer.note) };
+            let note = if answer.note.is_empty() {
+                String::new()
+            } else {
+                format!(" (\"{}\")", answer.note)
+            };
             return Err(format!("status {status}{note}"));
         }
         match (&self.version, &answer.version) {
-            (Some(wanted), Some(seen)) if wanted != seen => Err(format!("ready, but its version is `{seen}` and not `{wanted}`")),
-            (Some(wanted), None) => Err(format!("ready, but it shows no version (`{wanted}` is wanted)")),
+            (Some(wanted), Some(seen)) if wanted != seen => Err(format!(
+                "ready, but its version is `{seen}` and not `{wanted}`"
+            )),
+            (Some(wanted), None) => Err(format!(
+                "ready, but it shows no version (`{wanted}` is wanted)"
+            )),
             (Some(_) | None, seen) => match (&self.not_version, seen) {
-                (Some(unwanted), Some(seen)) if unwanted == seen => Err(format!("ready, but still on `{seen}`")),
+                (Some(unwanted), Some(seen)) if unwanted == seen => {
+                    Err(format!("ready, but still on `{seen}`"))
+                }
                 _ => Ok(()),
             },
         }
@@ -111,7 +123,11 @@ impl ReadyGate {
         if self.good >= self.success_threshold {
             Gate::Pass
         } else if self.failure_threshold > 0 && self.bad >= self.failure_threshold {
-            Gate::GiveUp(format!("was not ready in {} probes in a row{}", self.bad, self.last_words()))
+            Gate::GiveUp(format!(
+                "was not ready in {} probes in a row{}",
+                self.bad,
+                self.last_words()
+            ))
         } else if elapsed >= self.deadline {
             Gate::GiveUp(self.overdue())
         } else {
@@ -121,7 +137,12 @@ impl ReadyGate {
 
     /// The reason when the deadline passed.
     pub fn overdue(&self) -> String {
-        format!("was not ready within {} after {} probes{}", human(self.deadline), self.probes, self.last_words())
+        format!(
+            "was not ready within {} after {} probes{}",
+            human(self.deadline),
+            self.probes,
+            self.last_words()
+        )
     }
 
     /// How many answers were taken.
@@ -130,7 +151,10 @@ impl ReadyGate {
     }
 
     fn last_words(&self) -> String {
-        self.last.as_ref().map(|last| format!("; the last one: {last}")).unwrap_or_default()
+        self.last
+            .as_ref()
+            .map(|last| format!("; the last one: {last}"))
+            .unwrap_or_default()
     }
 }
 
@@ -148,7 +172,13 @@ pub struct SoakGate {
 impl SoakGate {
     /// A soak that begins now.
     pub fn new(stretch: Duration, policy: &ReadyPolicy) -> Self {
-        Self { stretch, limit: stretch + policy.deadline, since: Duration::ZERO, flaps: 0, last: None }
+        Self {
+            stretch,
+            limit: stretch + policy.deadline,
+            since: Duration::ZERO,
+            flaps: 0,
+            last: None,
+        }
     }
 
     /// Takes one judged answer, `elapsed` after the soak began.
@@ -162,7 +192,11 @@ impl SoakGate {
             Gate::Pass
         } else if elapsed >= self.limit {
             let last = self.last.clone().unwrap_or_default();
-            Gate::GiveUp(format!("did not stay ready for {} ({} flaps); the last one: {last}", human(self.stretch), self.flaps))
+            Gate::GiveUp(format!(
+                "did not stay ready for {} ({} flaps); the last one: {last}",
+                human(self.stretch),
+                self.flaps
+            ))
         } else {
             Gate::Wait
         }
@@ -188,8 +222,16 @@ pub fn human(duration: Duration) -> String {
         return format!("{:.1}s", duration.as_secs_f64());
     }
     let secs = duration.as_secs();
-    let parts = [(secs / 3600, "h"), (secs % 3600 / 60, "m"), (secs % 60, "s")];
-    let words: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    let parts = [
+        (secs / 3600, "h"),
+        (secs % 3600 / 60, "m"),
+        (secs % 60, "s"),
+    ];
+    let words: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect();
     words.join(" ")
 }
 
@@ -212,7 +254,11 @@ mod tests {
     }
 
     fn answer(status: u16, version: Option<&str>) -> ProbeAnswer {
-        ProbeAnswer { status: Some(status), version: version.map(str::to_owned), note: String::new() }
+        ProbeAnswer {
+            status: Some(status),
+            version: version.map(str::to_owned),
+            note: String::new(),
+        }
     }
 
     #[test]
@@ -228,15 +274,25 @@ mod tests {
     #[test]
     fn a_host_goes_back_to_what_it_showed() {
         let target = Version::new("2").unwrap();
-        let proof = Proof { ready: true, status: Some(200), version: Some("1".into()) };
+        let proof = Proof {
+            ready: true,
+            status: Some(200),
+            version: Some("1".into()),
+        };
         let want = Expectation::of_before(&policy(), &proof, &target).unwrap();
         assert_eq!(want.judge(&answer(200, Some("1"))), Ok(()));
         assert!(want.judge(&answer(200, Some("2"))).is_err());
-        let silent = Proof { version: None, ..proof };
+        let silent = Proof {
+            version: None,
+            ..proof
+        };
         let want = Expectation::of_before(&policy(), &silent, &target).unwrap();
         assert_eq!(want.judge(&answer(200, None)), Ok(()));
         assert!(want.judge(&answer(200, Some("2"))).is_err());
-        assert_eq!(Expectation::of_before(&policy(), &Proof::default(), &target), None);
+        assert_eq!(
+            Expectation::of_before(&policy(), &Proof::default(), &target),
+            None
+        );
     }
 
     #[test]
@@ -250,14 +306,24 @@ mod tests {
         let mut gate = ReadyGate::new(&policy());
         assert_eq!(gate.take(Err("a".into()), at), Gate::Wait);
         assert_eq!(gate.take(Err("b".into()), at), Gate::Wait);
-        assert!(matches!(gate.take(Err("c".into()), at), Gate::GiveUp(reason) if reason.contains("3 probes in a row; the last one: c")));
+        assert!(
+            matches!(gate.take(Err("c".into()), at), Gate::GiveUp(reason) if reason.contains("3 probes in a row; the last one: c"))
+        );
     }
 
     #[test]
     fn the_deadline_gives_up_and_says_the_last_answer() {
-        let mut gate = ReadyGate::new(&ReadyPolicy { failure_threshold: 0, ..policy() });
-        assert_eq!(gate.take(Err("a".into()), Duration::from_secs(9)), Gate::Wait);
-        assert!(matches!(gate.take(Err("b".into()), Duration::from_secs(10)), Gate::GiveUp(reason) if reason.contains("within 10s")));
+        let mut gate = ReadyGate::new(&ReadyPolicy {
+            failure_threshold: 0,
+            ..policy()
+        });
+        assert_eq!(
+            gate.take(Err("a".into()), Duration::from_secs(9)),
+            Gate::Wait
+        );
+        assert!(
+            matches!(gate.take(Err("b".into()), Duration::from_secs(10)), Gate::GiveUp(reason) if reason.contains("within 10s"))
+        );
     }
 
     #[test]
@@ -270,12 +336,24 @@ mod tests {
         assert_eq!(soak.take(Ok(()), at(10)), Gate::Pass);
         let mut soak = SoakGate::new(Duration::from_secs(5), &policy());
         assert_eq!(soak.take(Err("x".into()), at(14)), Gate::Wait);
-        assert!(matches!(soak.take(Err("y".into()), at(15)), Gate::GiveUp(_)));
+        assert!(matches!(
+            soak.take(Err("y".into()), at(15)),
+            Gate::GiveUp(_)
+        ));
     }
 
     #[test]
     fn durations_for_people() {
         let shown = |millis| human(Duration::from_millis(millis));
-        assert_eq!([shown(500), shown(1500), shown(45_000), shown(90_000), shown(3_600_000)], ["500ms", "1.5s", "45s", "1m 30s", "1h"]);
+        assert_eq!(
+            [
+                shown(500),
+                shown(1500),
+                shown(45_000),
+                shown(90_000),
+                shown(3_600_000)
+            ],
+            ["500ms", "1.5s", "45s", "1m 30s", "1h"]
+        );
     }
 }

@@ -62,13 +62,29 @@ impl HostCycle {
             Step::Hook(point) => hooks.contains(point),
             Step::Drain | Step::Swap | Step::Prove | Step::Enable | Step::Soak => true,
         };
-        Self { traits, steps: all.into_iter().filter(wanted).collect(), begun: Begun::default(), mode: Mode::Forward, failure: None }
+        Self {
+            traits,
+            steps: all.into_iter().filter(wanted).collect(),
+            begun: Begun::default(),
+            mode: Mode::Forward,
+            failure: None,
+        }
     }
 
     /// A host that passed its gate in an earlier batch and is now taken back (`on_failure = "revert-all"`).
     pub fn passed_earlier(traits: Traits, cause: Failure) -> Self {
-        let begun = Begun { drain: true, swap: true, enable: true };
-        let mut cycle = Self { traits, steps: VecDeque::new(), begun, mode: Mode::Forward, failure: Some(cause) };
+        let begun = Begun {
+            drain: true,
+            swap: true,
+            enable: true,
+        };
+        let mut cycle = Self {
+            traits,
+            steps: VecDeque::new(),
+            begun,
+            mode: Mode::Forward,
+            failure: Some(cause),
+        };
         cycle.unwind();
         cycle
     }
@@ -76,8 +92,13 @@ impl HostCycle {
     /// What to do next. The same until something is told.
     pub fn next(&self) -> Action {
         match &self.mode {
-            Mode::Forward => self.steps.front().map_or(Action::AwaitGate, |step| Action::Do(*step)),
-            Mode::Unwinding { queue, end } => queue.front().map_or(Action::End(*end), |undo| Action::Undo(*undo)),
+            Mode::Forward => self
+                .steps
+                .front()
+                .map_or(Action::AwaitGate, |step| Action::Do(*step)),
+            Mode::Unwinding { queue, end } => queue
+                .front()
+                .map_or(Action::End(*end), |undo| Action::Undo(*undo)),
             Mode::Ended(end) => Action::End(*end),
         }
     }
@@ -120,7 +141,9 @@ impl HostCycle {
             }
             Mode::Unwinding { .. } => {
                 match &mut self.failure {
-                    Some(first) => first.causes.push(format!("and going back failed: {}", failure.line())),
+                    Some(first) => first
+                        .causes
+                        .push(format!("and going back failed: {}", failure.line())),
                     None => self.failure = Some(failure),
                 }
                 self.mode = Mode::Ended(Ending::Stranded);
@@ -174,7 +197,11 @@ impl HostCycle {
     }
 
     fn unwind(&mut self) {
-        let Begun { drain, swap, enable } = self.begun;
+        let Begun {
+            drain,
+            swap,
+            enable,
+        } = self.begun;
         let mut queue = VecDeque::new();
         if enable {
             queue.push_back(Undo::DrainAgain);
@@ -182,7 +209,11 @@ impl HostCycle {
         if swap {
             queue.push_back(Undo::SwapBack);
         }
-        let mut end = if swap { Ending::Reverted } else { Ending::Returned };
+        let mut end = if swap {
+            Ending::Reverted
+        } else {
+            Ending::Returned
+        };
         if swap && !self.traits.has_before && self.traits.was_in_traffic {
             // Stopped, and nothing to put in its place: a server that gets traffic again would answer nobody.
             end = Ending::Stranded;
@@ -196,8 +227,15 @@ impl HostCycle {
     }
 
     fn hold_out(&mut self) {
-        let queue = if self.begun.enable { VecDeque::from([Undo::DrainAgain]) } else { VecDeque::new() };
-        self.mode = Mode::Unwinding { queue, end: Ending::HeldOut };
+        let queue = if self.begun.enable {
+            VecDeque::from([Undo::DrainAgain])
+        } else {
+            VecDeque::new()
+        };
+        self.mode = Mode::Unwinding {
+            queue,
+            end: Ending::HeldOut,
+        };
     }
 }
 
@@ -207,10 +245,21 @@ mod tests {
 
     use super::*;
 
-    const TRAITS: Traits = Traits { was_in_traffic: true, has_before: true, on_failure: OnFailure::RevertBatch };
+    const TRAITS: Traits = Traits {
+        was_in_traffic: true,
+        has_before: true,
+        on_failure: OnFailure::RevertBatch,
+    };
 
     /// Runs a cycle to its end: step number `fails` fails, before or after it began; `orders` comes before step number `ordered`.
-    fn run(traits: Traits, fails: usize, begun: bool, ordered: usize, order: Order, undo_fails: Option<usize>) -> (Vec<Action>, Ending) {
+    fn run(
+        traits: Traits,
+        fails: usize,
+        begun: bool,
+        ordered: usize,
+        order: Order,
+        undo_fails: Option<usize>,
+    ) -> (Vec<Action>, Ending) {
         let mut cycle = HostCycle::new(traits, &[]);
         let mut seen = Vec::new();
         let (mut forward, mut undos) = (0, 0);
@@ -228,12 +277,20 @@ mod tests {
                     if forward != fails || begun {
                         cycle.begin();
                     }
-                    if forward == fails { cycle.fail(Failure::new("broke")) } else { cycle.done() }
+                    if forward == fails {
+                        cycle.fail(Failure::new("broke"))
+                    } else {
+                        cycle.done()
+                    }
                     forward += 1;
                 }
                 Action::Undo(_) => {
                     cycle.begin();
-                    if Some(undos) == undo_fails { cycle.fail(Failure::new("undo broke")) } else { cycle.done() }
+                    if Some(undos) == undo_fails {
+                        cycle.fail(Failure::new("undo broke"))
+                    } else {
+                        cycle.done()
+                    }
                     undos += 1;
                 }
             }
@@ -241,7 +298,15 @@ mod tests {
     }
 
     fn undos(seen: &[Action]) -> Vec<Undo> {
-        seen.iter().filter_map(|action| if let Action::Undo(undo) = action { Some(*undo) } else { None }).collect()
+        seen.iter()
+            .filter_map(|action| {
+                if let Action::Undo(undo) = action {
+                    Some(*undo)
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 
     #[test]
@@ -255,19 +320,36 @@ mod tests {
     fn a_failed_proof_swaps_back_proves_and_restores() {
         let (seen, end) = run(TRAITS, 2, true, 99, Order::Go, None);
         assert_eq!(end, Ending::Reverted);
-        assert_eq!(undos(&seen), [Undo::SwapBack, Undo::ProveBefore, Undo::Restore]);
+        assert_eq!(
+            undos(&seen),
+            [Undo::SwapBack, Undo::ProveBefore, Undo::Restore]
+        );
     }
 
     #[test]
     fn a_failed_soak_drains_again_first() {
         let (seen, _) = run(TRAITS, 4, true, 99, Order::Go, None);
-        assert_eq!(undos(&seen), [Undo::DrainAgain, Undo::SwapBack, Undo::ProveBefore, Undo::Restore]);
+        assert_eq!(
+            undos(&seen),
+            [
+                Undo::DrainAgain,
+                Undo::SwapBack,
+                Undo::ProveBefore,
+                Undo::Restore
+            ]
+        );
     }
 
     #[test]
     fn a_swap_that_failed_is_undone_all_the_same() {
         let (seen, end) = run(TRAITS, 1, true, 99, Order::Go, None);
-        assert_eq!((undos(&seen), end), (vec![Undo::SwapBack, Undo::ProveBefore, Undo::Restore], Ending::Reverted));
+        assert_eq!(
+            (undos(&seen), end),
+            (
+                vec![Undo::SwapBack, Undo::ProveBefore, Undo::Restore],
+                Ending::Reverted
+            )
+        );
     }
 
     #[test]
@@ -280,33 +362,68 @@ mod tests {
     fn a_neighbours_failure_takes_back_a_host_at_its_gate() {
         let (seen, end) = run(TRAITS, 99, true, 5, Order::Revert, None);
         assert_eq!(end, Ending::Reverted);
-        assert_eq!(undos(&seen), [Undo::DrainAgain, Undo::SwapBack, Undo::ProveBefore, Undo::Restore]);
+        assert_eq!(
+            undos(&seen),
+            [
+                Undo::DrainAgain,
+                Undo::SwapBack,
+                Undo::ProveBefore,
+                Undo::Restore
+            ]
+        );
     }
 
     #[test]
     fn an_interrupt_returns_only_hosts_that_were_not_swapped() {
         let (seen, end) = run(TRAITS, 99, true, 1, Order::ReturnUnswapped, None);
-        assert_eq!((undos(&seen), end), (vec![Undo::ProveBefore, Undo::Restore], Ending::Returned));
-        assert_eq!(run(TRAITS, 99, true, 2, Order::ReturnUnswapped, None).1, Ending::Passed);
+        assert_eq!(
+            (undos(&seen), end),
+            (vec![Undo::ProveBefore, Undo::Restore], Ending::Returned)
+        );
+        assert_eq!(
+            run(TRAITS, 99, true, 2, Order::ReturnUnswapped, None).1,
+            Ending::Passed
+        );
     }
 
     #[test]
     fn halt_leaves_the_failed_host_out_of_traffic() {
-        let traits = Traits { on_failure: OnFailure::Halt, ..TRAITS };
+        let traits = Traits {
+            on_failure: OnFailure::Halt,
+            ..TRAITS
+        };
         assert_eq!(run(traits, 2, true, 99, Order::Go, None).1, Ending::HeldOut);
         let (seen, end) = run(traits, 4, true, 99, Order::Go, None);
-        assert_eq!((undos(&seen), end), (vec![Undo::DrainAgain], Ending::HeldOut));
-        assert_eq!(run(traits, 0, true, 99, Order::Go, None).1, Ending::Returned);
+        assert_eq!(
+            (undos(&seen), end),
+            (vec![Undo::DrainAgain], Ending::HeldOut)
+        );
+        assert_eq!(
+            run(traits, 0, true, 99, Order::Go, None).1,
+            Ending::Returned
+        );
     }
 
     #[test]
     fn a_first_release_that_fails_is_stopped_and_gets_no_traffic_without_a_service() {
-        let first = Traits { has_before: false, ..TRAITS };
+        let first = Traits {
+            has_before: false,
+            ..TRAITS
+        };
         let (seen, end) = run(first, 2, true, 99, Order::Go, None);
-        assert_eq!((undos(&seen), end), (vec![Undo::SwapBack], Ending::Stranded));
-        let never_served = Traits { was_in_traffic: false, ..first };
+        assert_eq!(
+            (undos(&seen), end),
+            (vec![Undo::SwapBack], Ending::Stranded)
+        );
+        let never_served = Traits {
+            was_in_traffic: false,
+            ..first
+        };
         let (seen, end) = run(never_served, 2, true, 99, Order::Go, None);
-        assert_eq!((undos(&seen), end), (vec![Undo::SwapBack, Undo::Restore], Ending::Reverted));
+        assert_eq!(
+            (undos(&seen), end),
+            (vec![Undo::SwapBack, Undo::Restore], Ending::Reverted)
+        );
     }
 
     proptest! {

@@ -48,24 +48,72 @@ pub(super) struct Limits<'a> {
 }
 
 /// Takes `hosts` through their cycles.
-pub(super) async fn run(context: &Arc<Context>, number: usize, batches: usize, hosts: &[HostName], limits: Limits<'_>) -> BatchEnd {
+pub(super) async fn run(
+    context: &Arc<Context>,
+    number: usize,
+    batches: usize,
+    hosts: &[HostName],
+    limits: Limits<'_>,
+) -> BatchEnd {
     let watch = Stopwatch::start();
-    context.say(EventKind::BatchStarted { batch: number, batches, hosts: hosts.to_vec() }).await;
+    context
+        .say(EventKind::BatchStarted {
+            batch: number,
+            batches,
+            hosts: hosts.to_vec(),
+        })
+        .await;
     let mut batch = Batch::start(context, number, hosts);
     let verdict = batch.drive(limits).await;
-    let reports = if verdict == BatchVerdict::Abandoned { batch.abandon() } else { batch.reports };
+    let reports = if verdict == BatchVerdict::Abandoned {
+        batch.abandon()
+    } else {
+        batch.reports
+    };
     match &verdict {
-        BatchVerdict::Passed => context.say(EventKind::BatchFinished { batch: number, seconds: rounded(watch.elapsed()) }).await,
-        BatchVerdict::Failed(reason) => context.say(EventKind::BatchFailed { batch: number, reason: reason.clone() }).await,
+        BatchVerdict::Passed => {
+            context
+                .say(EventKind::BatchFinished {
+                    batch: number,
+                    seconds: rounded(watch.elapsed()),
+                })
+                .await
+        }
+        BatchVerdict::Failed(reason) => {
+            context
+                .say(EventKind::BatchFailed {
+                    batch: number,
+                    reason: reason.clone(),
+                })
+                .await
+        }
         BatchVerdict::Interrupted | BatchVerdict::Abandoned => {
-            context.say(EventKind::BatchFailed { batch: number, reason: "interrupted".to_owned() }).await;
+            context
+                .say(EventKind::BatchFailed {
+                    batch: number,
+                    reason: "interrupted".to_owned(),
+                })
+                .await;
         }
         BatchVerdict::Deadline => {
-            context.say(EventKind::BatchFailed { batch: number, reason: "the deadline passed".to_owned() }).await;
+            context
+                .say(EventKind::BatchFailed {
+                    batch: number,
+                    reason: "the deadline passed".to_owned(),
+                })
+                .await;
         }
         BatchVerdict::LostLock => {
-            let reason = context.leases.lost_reason().unwrap_or_else(|| "a lock was taken away".to_owned());
-            context.say(EventKind::BatchFailed { batch: number, reason }).await;
+            let reason = context
+                .leases
+                .lost_reason()
+                .unwrap_or_else(|| "a lock was taken away".to_owned());
+            context
+                .say(EventKind::BatchFailed {
+                    batch: number,
+                    reason,
+                })
+                .await;
         }
     }
     BatchEnd { reports, verdict }
@@ -90,8 +138,17 @@ impl<'a> Batch<'a> {
         let (say, news) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         for name in hosts {
-            let Some(cycle) = cycle(context, name) else { continue };
-            tasks.spawn(worker::run(Arc::clone(context), name.clone(), number, cycle, orders.subscribe(), say.clone()));
+            let Some(cycle) = cycle(context, name) else {
+                continue;
+            };
+            tasks.spawn(worker::run(
+                Arc::clone(context),
+                name.clone(),
+                number,
+                cycle,
+                orders.subscribe(),
+                say.clone(),
+            ));
         }
         Self {
             context,
@@ -108,10 +165,16 @@ impl<'a> Batch<'a> {
     }
 
     async fn drive(&mut self, limits: Limits<'_>) -> BatchVerdict {
-        let Limits { stop, deadline, failures_left } = limits;
+        let Limits {
+            stop,
+            deadline,
+            failures_left,
+        } = limits;
         let mut deadline_passed = false;
         loop {
-            if self.reports.len() + self.at_gate.len() >= self.members.len() && !self.at_gate.is_empty() {
+            if self.reports.len() + self.at_gate.len() >= self.members.len()
+                && !self.at_gate.is_empty()
+            {
                 self.open_gate().await;
             }
             tokio::select! {
@@ -142,7 +205,11 @@ impl<'a> Batch<'a> {
             News::Fenced => self.rule(BatchVerdict::LostLock, Order::ReturnUnswapped),
             News::Failed(host) => {
                 // A host that was out of traffic before is named, and is no failure of the run (F6).
-                if self.context.host(&host).is_some_and(|host| host.planned.standing == Standing::InTraffic) {
+                if self
+                    .context
+                    .host(&host)
+                    .is_some_and(|host| host.planned.standing == Standing::InTraffic)
+                {
                     self.failures += 1;
                 }
                 if self.failures > failures_left {
@@ -179,7 +246,10 @@ impl<'a> Batch<'a> {
             Err(error) => {
                 // A worker that panicked: nobody knows how far its host is.
                 tracing::error!("a host's task ended badly: {error}");
-                self.rule(BatchVerdict::Failed("a host's task ended badly".to_owned()), Order::Revert);
+                self.rule(
+                    BatchVerdict::Failed("a host's task ended badly".to_owned()),
+                    Order::Revert,
+                );
                 self.reports.extend(self.missing(&error.to_string()));
             }
         }
@@ -190,9 +260,17 @@ impl<'a> Batch<'a> {
         if !self.tasks.is_empty() {
             return Vec::new();
         }
-        let reported: BTreeSet<&HostName> = self.reports.iter().map(|report| &report.host).collect();
+        let reported: BTreeSet<&HostName> =
+            self.reports.iter().map(|report| &report.host).collect();
         let lost = self.members.iter().filter(|host| !reported.contains(host));
-        lost.map(|host| report(host, Ending::Stranded, Some(Failure::new(format!("its task ended badly: {why}"))))).collect()
+        lost.map(|host| {
+            report(
+                host,
+                Ending::Stranded,
+                Some(Failure::new(format!("its task ended badly: {why}"))),
+            )
+        })
+        .collect()
     }
 
     /// Everybody is here: the batch's hooks have the last word.
@@ -202,7 +280,13 @@ impl<'a> Batch<'a> {
             return;
         }
         if self.verdict == BatchVerdict::Passed
-            && let Err(failure) = hooks::at_batch(self.context, HookPoint::AfterBatch, self.number, &self.members).await
+            && let Err(failure) = hooks::at_batch(
+                self.context,
+                HookPoint::AfterBatch,
+                self.number,
+                &self.members,
+            )
+            .await
         {
             return self.rule(BatchVerdict::Failed(failure.line()), Order::Revert);
         }
@@ -217,7 +301,13 @@ impl<'a> Batch<'a> {
 }
 
 fn report(host: &HostName, ending: Ending, failure: Option<Failure>) -> HostReport {
-    HostReport { host: host.clone(), ending, failure, mend: Vec::new(), was_swapped: false }
+    HostReport {
+        host: host.clone(),
+        ending,
+        failure,
+        mend: Vec::new(),
+        was_swapped: false,
+    }
 }
 
 /// What decides the course of one host.

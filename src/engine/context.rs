@@ -51,7 +51,10 @@ impl HostContext {
 
     /// Whether any balancer is to send requests there at the end.
     pub(super) fn belongs_in_traffic(&self) -> bool {
-        self.ledger().found.iter().any(|entry| entry.admin == crate::model::Admin::Ready)
+        self.ledger()
+            .found
+            .iter()
+            .any(|entry| entry.admin == crate::model::Admin::Ready)
     }
 
     /// Adds to a phase's seconds.
@@ -98,15 +101,26 @@ impl Context {
     }
 
     pub(super) async fn warn(&self, host: Option<&HostName>, text: impl Into<String>) {
-        self.say(EventKind::Log { level: Level::Warning, text: text.into(), host: host.cloned() }).await;
+        self.say(EventKind::Log {
+            level: Level::Warning,
+            text: text.into(),
+            host: host.cloned(),
+        })
+        .await;
     }
 
     pub(super) fn failed_hosts(&self) -> Vec<HostName> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn note_failed(&self, host: &HostName) {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(host.clone());
+        self.failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(host.clone());
     }
 
     pub(super) fn revision(&self) -> Revision {

@@ -15,8 +15,8 @@ use crate::drivers::host::{FinishOrder, HostError, RecordEnd};
 use crate::event::HostEnd;
 use crate::model::record::FORMAT;
 use crate::model::{
-    BalancerName, BalancerSeen, HostFacts, HostName, HostResult, LockSeen, Outcome, RecordSeen, RecordStep, Revision, RevisionOutcome,
-    RolloutLine, TrafficSeen,
+    BalancerName, BalancerSeen, HostFacts, HostName, HostResult, LockSeen, Outcome, RecordSeen,
+    RecordStep, Revision, RevisionOutcome, RolloutLine, TrafficSeen,
 };
 use crate::plan::{HostAction, Plan, PlannedHost, Standing};
 
@@ -44,7 +44,12 @@ pub(super) async fn close(
     reports: &Reports,
     (outcome, history): (Outcome, History),
 ) -> (Vec<HostName>, Vec<String>) {
-    let ours = looks.iter().filter_map(|(name, look)| look.as_ref().ok().filter(|facts| facts.lock == LockSeen::Ours).map(|facts| (name, facts)));
+    let ours = looks.iter().filter_map(|(name, look)| {
+        look.as_ref()
+            .ok()
+            .filter(|facts| facts.lock == LockSeen::Ours)
+            .map(|facts| (name, facts))
+    });
     let one = |(name, facts): (&HostName, &HostFacts)| {
         let order = order(context, name, facts, reports.get(name), (outcome, history));
         let (context, name) = (Arc::clone(context), name.clone());
@@ -58,14 +63,18 @@ pub(super) async fn close(
     for (name, result) in join_all(ours.map(one)).await {
         match result {
             Ok(()) => released.push(name),
-            Err(error) => complaints.push(format!("host `{name}`: its records could not be closed ({error}); the next run does it")),
+            Err(error) => complaints.push(format!(
+                "host `{name}`: its records could not be closed ({error}); the next run does it"
+            )),
         }
     }
     (released, complaints)
 }
 
 async fn deliver(context: &Context, name: &HostName, order: &FinishOrder) -> Result<(), HostError> {
-    let Some(ports) = context.ports(name) else { return Ok(()) };
+    let Some(ports) = context.ports(name) else {
+        return Ok(());
+    };
     let mut tries = 0;
     loop {
         tries += 1;
@@ -96,13 +105,22 @@ fn order(
     };
     let rollout = (history == History::Line).then_some(line);
     let Some(host) = context.host(name) else {
-        return FinishOrder { rollout, record: untouched_record(context, name, facts), release_lock: true, ..FinishOrder::default() };
+        return FinishOrder {
+            rollout,
+            record: untouched_record(context, name, facts),
+            release_lock: true,
+            ..FinishOrder::default()
+        };
     };
     let ending = report.map(|report| report.ending);
     let swapped = report.is_some_and(|report| report.was_swapped);
     let revision = revision_outcome(ending, swapped, outcome);
     let passed = ending == Some(Ending::Passed);
-    let prune = if passed && outcome == Outcome::Succeeded { prunable(context.job.keep, host) } else { Vec::new() };
+    let prune = if passed && outcome == Outcome::Succeeded {
+        prunable(context.job.keep, host)
+    } else {
+        Vec::new()
+    };
     FinishOrder {
         revisions: Some(context.revisions(name, host, revision)),
         rollout,
@@ -123,11 +141,19 @@ fn revision_outcome(ending: Option<Ending>, swapped: bool, outcome: Outcome) -> 
 }
 
 /// A host of the run keeps its record only when there is something left to be done there.
-fn record_end(context: &Context, host: &HostContext, facts: &HostFacts, ending: Option<Ending>, outcome: Outcome) -> RecordEnd {
+fn record_end(
+    context: &Context,
+    host: &HostContext,
+    facts: &HostFacts,
+    ending: Option<Ending>,
+    outcome: Outcome,
+) -> RecordEnd {
     match ending {
         // The worker has written it, with what was seen.
         Some(Ending::Stranded | Ending::HeldOut) => RecordEnd::Keep,
-        Some(Ending::Passed) if outcome == Outcome::Interrupted => RecordEnd::Put(Box::new(context.record(host, RecordStep::Passed))),
+        Some(Ending::Passed) if outcome == Outcome::Interrupted => {
+            RecordEnd::Put(Box::new(context.record(host, RecordStep::Passed)))
+        }
         None | Some(Ending::Returned | Ending::Reverted) if outcome == Outcome::Interrupted => {
             RecordEnd::Put(Box::new(context.record(host, RecordStep::Planned)))
         }
@@ -146,10 +172,9 @@ fn earlier_record(facts: &HostFacts) -> RecordEnd {
 
 /// A host that the plan left alone: words about it end when a person has put it back into traffic.
 fn untouched_record(context: &Context, name: &HostName, facts: &HostFacts) -> RecordEnd {
-    let mended = context
-        .plan
-        .host(name)
-        .is_some_and(|host| host.action == HostAction::Skip && host.standing == Standing::InTraffic && host.proof.ready);
+    let mended = context.plan.host(name).is_some_and(|host| {
+        host.action == HostAction::Skip && host.standing == Standing::InTraffic && host.proof.ready
+    });
     match &facts.record {
         RecordSeen::Read(_) if mended => RecordEnd::Remove,
         RecordSeen::Read(_) | RecordSeen::Corrupt(_) | RecordSeen::Absent => RecordEnd::Keep,
@@ -158,14 +183,34 @@ fn untouched_record(context: &Context, name: &HostName, facts: &HostFacts) -> Re
 
 /// Release folders that may go: older than the newest `keep`, never the one before, never what runs (R7).
 fn prunable(keep: usize, host: &HostContext) -> Vec<String> {
-    let number = |folder: &String| folder.split_once('-').and_then(|(number, _)| number.parse::<u64>().ok());
-    let mut ours: Vec<(u64, &String)> = host.facts.releases.iter().filter_map(|folder| Some((number(folder)?, folder))).collect();
-    let target = host.release.dir.rsplit('/').next().unwrap_or_default().to_owned();
+    let number = |folder: &String| {
+        folder
+            .split_once('-')
+            .and_then(|(number, _)| number.parse::<u64>().ok())
+    };
+    let mut ours: Vec<(u64, &String)> = host
+        .facts
+        .releases
+        .iter()
+        .filter_map(|folder| Some((number(folder)?, folder)))
+        .collect();
+    let target = host
+        .release
+        .dir
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     if !host.facts.releases.contains(&target) {
         ours.push((host.release.revision.0, &target));
     }
     ours.sort_by(|a, b| b.cmp(a));
-    let before = host.planned.current.as_ref().map(|current| current.dir.clone()).unwrap_or_default();
+    let before = host
+        .planned
+        .current
+        .as_ref()
+        .map(|current| current.dir.clone())
+        .unwrap_or_default();
     ours.into_iter()
         .skip(keep)
         .map(|(_, folder)| folder.clone())
@@ -180,7 +225,18 @@ pub(super) fn host_ends(
     reports: &Reports,
     seen: &BTreeMap<BalancerName, Arc<BalancerSeen>>,
 ) -> Vec<HostEnd> {
-    plan.hosts.iter().map(|planned| host_end(plan, planned, hosts.get(&planned.host), reports.get(&planned.host), seen)).collect()
+    plan.hosts
+        .iter()
+        .map(|planned| {
+            host_end(
+                plan,
+                planned,
+                hosts.get(&planned.host),
+                reports.get(&planned.host),
+                seen,
+            )
+        })
+        .collect()
 }
 
 fn host_end(
@@ -197,12 +253,18 @@ fn host_end(
         (HostAction::Update, Some(Ending::Stranded | Ending::HeldOut)) => HostResult::Stranded,
         (HostAction::Update, Some(Ending::Returned) | None) => HostResult::Untouched,
     };
-    let on_target = result == HostResult::Updated || report.is_some_and(|report| report.ending == Ending::HeldOut);
+    let on_target = result == HostResult::Updated
+        || report.is_some_and(|report| report.ending == Ending::HeldOut);
     let (revision, version) = if on_target {
         (Some(plan.revision), Some(plan.version.to_string()))
     } else {
         let current = planned.current.as_ref();
-        (current.map(|current| current.revision), current.and_then(|current| current.version.as_ref()).map(ToString::to_string))
+        (
+            current.map(|current| current.revision),
+            current
+                .and_then(|current| current.version.as_ref())
+                .map(ToString::to_string),
+        )
     };
     HostEnd {
         host: planned.host.clone(),
@@ -210,21 +272,42 @@ fn host_end(
         revision,
         version,
         traffic: traffic_now(&planned.traffic, seen),
-        durations: host.map(|host| host.ledger().durations.clone()).unwrap_or_default(),
+        durations: host
+            .map(|host| host.ledger().durations.clone())
+            .unwrap_or_default(),
         failure: report.and_then(|report| report.failure.clone()),
         mend: report.map(|report| report.mend.clone()).unwrap_or_default(),
     }
 }
 
-fn traffic_now(at_plan: &[TrafficSeen], seen: &BTreeMap<BalancerName, Arc<BalancerSeen>>) -> Vec<TrafficSeen> {
-    let now = |entry: &TrafficSeen| seen.get(&entry.balancer)?.pools.get(&entry.pool)?.servers.get(&entry.server).map(crate::model::ServerSeen::state);
-    at_plan.iter().map(|entry| TrafficSeen { state: now(entry).unwrap_or(entry.state), ..entry.clone() }).collect()
+fn traffic_now(
+    at_plan: &[TrafficSeen],
+    seen: &BTreeMap<BalancerName, Arc<BalancerSeen>>,
+) -> Vec<TrafficSeen> {
+    let now = |entry: &TrafficSeen| {
+        seen.get(&entry.balancer)?
+            .pools
+            .get(&entry.pool)?
+            .servers
+            .get(&entry.server)
+            .map(crate::model::ServerSeen::state)
+    };
+    at_plan
+        .iter()
+        .map(|entry| TrafficSeen {
+            state: now(entry).unwrap_or(entry.state),
+            ..entry.clone()
+        })
+        .collect()
 }
 
 /// Whether the fleet now runs two releases.
 pub(super) fn is_mixed(ends: &[HostEnd]) -> bool {
-    let releases: BTreeSet<(Option<Revision>, Option<&str>)> =
-        ends.iter().filter(|end| end.version.is_some()).map(|end| (end.revision, end.version.as_deref())).collect();
+    let releases: BTreeSet<(Option<Revision>, Option<&str>)> = ends
+        .iter()
+        .filter(|end| end.version.is_some())
+        .map(|end| (end.revision, end.version.as_deref()))
+        .collect();
     releases.len() > 1
 }
 

@@ -11,48 +11,104 @@ use crate::model::{Failure, Hook, HookPlace, HookPoint, HostName, ReleaseRef};
 
 /// The host points at which the playbook has something to run.
 pub(super) fn host_points(context: &Context, name: &HostName) -> Vec<HookPoint> {
-    let Some(host) = context.host(name) else { return Vec::new() };
+    let Some(host) = context.host(name) else {
+        return Vec::new();
+    };
     HookPoint::ALL
         .iter()
         .map(|(point, _)| *point)
         .filter(|point| point.is_of_host())
-        .filter(|point| context.world.recipes.hooks(*point, Some((name, &host.release)), &[]).is_ok_and(|hooks| !hooks.is_empty()))
+        .filter(|point| {
+            context
+                .world
+                .recipes
+                .hooks(*point, Some((name, &host.release)), &[])
+                .is_ok_and(|hooks| !hooks.is_empty())
+        })
         .collect()
 }
 
 /// Runs the hooks of a host point; the first failure fails the host.
 pub(super) async fn at_host(turn: &mut Turn<'_>, point: HookPoint) -> StepResult {
-    run_for_host(turn.context, point, turn.name, &turn.host.release, turn.batch).await.map_err(StepEnd::Failed)
+    run_for_host(
+        turn.context,
+        point,
+        turn.name,
+        &turn.host.release,
+        turn.batch,
+    )
+    .await
+    .map_err(StepEnd::Failed)
 }
 
 /// The same where a failure can only warn.
 pub(super) async fn at_host_warning(turn: &mut Turn<'_>, point: HookPoint) {
-    if let Err(failure) = run_for_host(turn.context, point, turn.name, &turn.host.release, turn.batch).await {
+    if let Err(failure) = run_for_host(
+        turn.context,
+        point,
+        turn.name,
+        &turn.host.release,
+        turn.batch,
+    )
+    .await
+    {
         turn.context.warn(Some(turn.name), failure.line()).await;
     }
 }
 
-async fn run_for_host(context: &Context, point: HookPoint, name: &HostName, release: &ReleaseRef, batch: usize) -> Result<(), Failure> {
+async fn run_for_host(
+    context: &Context,
+    point: HookPoint,
+    name: &HostName,
+    release: &ReleaseRef,
+    batch: usize,
+) -> Result<(), Failure> {
     let facts = facts(context, point, Some(batch), &BTreeSet::from([name.clone()]));
-    let hooks = context.world.recipes.hooks(point, Some((name, release)), &facts).map_err(Failure::new)?;
+    let hooks = context
+        .world
+        .recipes
+        .hooks(point, Some((name, release)), &facts)
+        .map_err(Failure::new)?;
     for hook in hooks {
         let host = Some(name);
         match hook.on {
             HookPlace::Local => run(context, &hook, host, Place::Here).await?,
-            HookPlace::Host | HookPlace::Once => run(context, &hook, host, Place::There { name, dir: &release.dir }).await?,
+            HookPlace::Host | HookPlace::Once => {
+                run(
+                    context,
+                    &hook,
+                    host,
+                    Place::There {
+                        name,
+                        dir: &release.dir,
+                    },
+                )
+                .await?
+            }
         }
     }
     Ok(())
 }
 
 /// Runs the hooks of a batch or rollout point over `hosts`; the first failure ends it.
-pub(super) async fn at_batch(context: &Context, point: HookPoint, batch: usize, hosts: &BTreeSet<HostName>) -> Result<(), Failure> {
+pub(super) async fn at_batch(
+    context: &Context,
+    point: HookPoint,
+    batch: usize,
+    hosts: &BTreeSet<HostName>,
+) -> Result<(), Failure> {
     let facts = facts(context, point, (batch > 0).then_some(batch), hosts);
-    let plain = context.world.recipes.hooks(point, None, &facts).map_err(Failure::new)?;
+    let plain = context
+        .world
+        .recipes
+        .hooks(point, None, &facts)
+        .map_err(Failure::new)?;
     for (index, hook) in plain.iter().enumerate() {
         match hook.on {
             HookPlace::Local => run(context, hook, None, Place::Here).await?,
-            HookPlace::Once => on_hosts(context, point, index, &facts, hosts.iter().take(1)).await?,
+            HookPlace::Once => {
+                on_hosts(context, point, index, &facts, hosts.iter().take(1)).await?
+            }
             HookPlace::Host => on_hosts(context, point, index, &facts, hosts.iter()).await?,
         }
     }
@@ -67,16 +123,36 @@ async fn on_hosts(
     hosts: impl Iterator<Item = &HostName>,
 ) -> Result<(), Failure> {
     for name in hosts {
-        let Some(host) = context.host(name) else { continue };
-        let rendered = context.world.recipes.hooks(point, Some((name, &host.release)), facts).map_err(Failure::new)?;
+        let Some(host) = context.host(name) else {
+            continue;
+        };
+        let rendered = context
+            .world
+            .recipes
+            .hooks(point, Some((name, &host.release)), facts)
+            .map_err(Failure::new)?;
         if let Some(hook) = rendered.get(index) {
-            run(context, hook, Some(name), Place::There { name, dir: &host.release.dir }).await?;
+            run(
+                context,
+                hook,
+                Some(name),
+                Place::There {
+                    name,
+                    dir: &host.release.dir,
+                },
+            )
+            .await?;
         }
     }
     Ok(())
 }
 
-fn facts(context: &Context, point: HookPoint, batch: Option<usize>, hosts: &BTreeSet<HostName>) -> Vec<(&'static str, String)> {
+fn facts(
+    context: &Context,
+    point: HookPoint,
+    batch: Option<usize>,
+    hosts: &BTreeSet<HostName>,
+) -> Vec<(&'static str, String)> {
     let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
     let mut facts = vec![
         ("ROLLOUT", context.job.rollout.to_string()),
@@ -96,16 +172,32 @@ enum Place<'a> {
     There { name: &'a HostName, dir: &'a str },
 }
 
-async fn run(context: &Context, hook: &Hook, host: Option<&HostName>, place: Place<'_>) -> Result<(), Failure> {
+async fn run(
+    context: &Context,
+    hook: &Hook,
+    host: Option<&HostName>,
+    place: Place<'_>,
+) -> Result<(), Failure> {
     let at = hook.at.as_str().to_owned();
     let on = match hook.on {
         HookPlace::Local => "local",
         HookPlace::Host => "host",
         HookPlace::Once => "once",
     };
-    let key = format!("{}:{at}:{}", hook.number, host.map_or("-", HostName::as_str));
+    let key = format!(
+        "{}:{at}:{}",
+        hook.number,
+        host.map_or("-", HostName::as_str)
+    );
     note(context, &key, false);
-    context.say(EventKind::HookStarted { at: at.clone(), on: on.to_owned(), number: hook.number, host: host.cloned() }).await;
+    context
+        .say(EventKind::HookStarted {
+            at: at.clone(),
+            on: on.to_owned(),
+            number: hook.number,
+            host: host.cloned(),
+        })
+        .await;
     let watch = Stopwatch::start();
     let ran = carry_out(context, hook, place).await;
     note(context, &key, true);
@@ -114,12 +206,29 @@ async fn run(context: &Context, hook: &Hook, host: Option<&HostName>, place: Pla
         Err(reason) => (None, vec![reason.clone()]),
     };
     let seconds = rounded(watch.elapsed());
-    let kind = EventKind::HookFinished { at: at.clone(), on: on.to_owned(), number: hook.number, host: host.cloned(), exit, output: output.clone(), seconds };
+    let kind = EventKind::HookFinished {
+        at: at.clone(),
+        on: on.to_owned(),
+        number: hook.number,
+        host: host.cloned(),
+        exit,
+        output: output.clone(),
+        seconds,
+    };
     context.say(kind).await;
     match exit {
         Some(0) => Ok(()),
-        Some(code) => Err(Failure { causes: output, ..Failure::new(format!("hook {} at {at} ended with exit code {code}", hook.number)) }),
-        None => Err(Failure { causes: output, ..Failure::new(format!("hook {} at {at} could not be run", hook.number)) }),
+        Some(code) => Err(Failure {
+            causes: output,
+            ..Failure::new(format!(
+                "hook {} at {at} ended with exit code {code}",
+                hook.number
+            ))
+        }),
+        None => Err(Failure {
+            causes: output,
+            ..Failure::new(format!("hook {} at {at} could not be run", hook.number))
+        }),
     }
 }
 
@@ -127,9 +236,14 @@ async fn carry_out(context: &Context, hook: &Hook, place: Place<'_>) -> Result<R
     match place {
         Place::Here => context.world.local.run(hook).await,
         Place::There { name, dir } => {
-            let Some(ports) = context.ports(name) else { return Err(format!("host `{name}` is not connected")) };
+            let Some(ports) = context.ports(name) else {
+                return Err(format!("host `{name}` is not connected"));
+            };
             let sent = context.leases.now();
-            let result = ports.driver.run_hook(dir, &hook.run, &hook.env, hook.timeout).await;
+            let result = ports
+                .driver
+                .run_hook(dir, &hook.run, &hook.env, hook.timeout)
+                .await;
             context.leases.learn(name, sent, &result);
             result.map_err(|error| error.to_string())
         }
@@ -137,5 +251,9 @@ async fn carry_out(context: &Context, hook: &Hook, place: Place<'_>) -> Result<R
 }
 
 fn note(context: &Context, key: &str, ended: bool) {
-    context.hooks.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), ended);
+    context
+        .hooks
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(key.to_owned(), ended);
 }

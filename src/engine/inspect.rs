@@ -31,7 +31,11 @@ pub async fn look(job: &Job, world: &World) -> Look {
     let in_the_way = locks::in_the_way(job, &hosts);
     let (facts, problems) = facts(job, world, hosts).await;
     let plan = plan(&facts, problems);
-    Look { facts, plan, in_the_way }
+    Look {
+        facts,
+        plan,
+        in_the_way,
+    }
 }
 
 /// The plan, with what could not even be looked at among its refusals.
@@ -46,7 +50,11 @@ pub(super) fn plan(facts: &Facts, problems: Vec<String>) -> Plan {
 }
 
 /// Asks every host of the fleet, with the wish that it has about its lock.
-pub(super) async fn hosts(job: &Job, world: &World, wish: impl Fn(&Member) -> LockWish) -> HostLooks {
+pub(super) async fn hosts(
+    job: &Job,
+    world: &World,
+    wish: impl Fn(&Member) -> LockWish,
+) -> HostLooks {
     let one = |member: &Member| {
         let wish = wish(member);
         let name = member.spec.name.clone();
@@ -54,12 +62,18 @@ pub(super) async fn hosts(job: &Job, world: &World, wish: impl Fn(&Member) -> Lo
         async move {
             let result = match ports {
                 Some(ports) => ports.driver.inspect(&wish).await,
-                None => Err(HostError::Failed { what: "is not connected".to_owned(), output: Vec::new() }),
+                None => Err(HostError::Failed {
+                    what: "is not connected".to_owned(),
+                    output: Vec::new(),
+                }),
             };
             (name, result)
         }
     };
-    join_all(job.fleet.iter().map(one)).await.into_iter().collect()
+    join_all(job.fleet.iter().map(one))
+        .await
+        .into_iter()
+        .collect()
 }
 
 /// Reads balancers and readiness side by side, and puts everything together. The second value names what could not be looked at.
@@ -75,7 +89,11 @@ pub(super) async fn facts(job: &Job, world: &World, hosts: HostLooks) -> (Facts,
             Err(reason) => problems.push(reason),
         }
     }
-    let views = job.fleet.iter().map(|member| view(member, &hosts, &proofs)).collect();
+    let views = job
+        .fleet
+        .iter()
+        .map(|member| view(member, &hosts, &proofs))
+        .collect();
     let facts = Facts {
         service: job.service.clone(),
         version: job.version.clone(),
@@ -110,7 +128,9 @@ fn view(member: &Member, hosts: &HostLooks, proofs: &BTreeMap<HostName, Proof>) 
 pub(super) fn explain(error: &HostError) -> String {
     let hint = match error {
         HostError::Transport(error) => error.hint().map(|hint| format!("; {hint}")),
-        HostError::Failed { output, .. } if !output.is_empty() => Some(format!(": {}", output.join(" / "))),
+        HostError::Failed { output, .. } if !output.is_empty() => {
+            Some(format!(": {}", output.join(" / ")))
+        }
         HostError::Failed { .. } | HostError::Fenced { .. } | HostError::Garbled { .. } => None,
     };
     format!("{error}{}", hint.unwrap_or_default())
@@ -121,10 +141,16 @@ pub(super) fn pools(job: &Job) -> BTreeMap<BalancerName, Vec<PoolName>> {
     let mut pools: BTreeMap<BalancerName, BTreeSet<PoolName>> = BTreeMap::new();
     for member in &job.fleet {
         for target in &member.spec.traffic {
-            pools.entry(target.balancer.clone()).or_default().insert(target.pool.clone());
+            pools
+                .entry(target.balancer.clone())
+                .or_default()
+                .insert(target.pool.clone());
         }
     }
-    pools.into_iter().map(|(name, pools)| (name, pools.into_iter().collect())).collect()
+    pools
+        .into_iter()
+        .map(|(name, pools)| (name, pools.into_iter().collect()))
+        .collect()
 }
 
 async fn balancers(job: &Job, world: &World) -> Vec<(BalancerName, Result<BalancerSeen, String>)> {
@@ -135,7 +161,11 @@ async fn balancers(job: &Job, world: &World) -> Vec<(BalancerName, Result<Balanc
                 let reason = format!("balancer `{name}` is not connected");
                 return (name, Err(reason));
             };
-            let result = port.driver.observe(&pools).await.map_err(|error| error.to_string());
+            let result = port
+                .driver
+                .observe(&pools)
+                .await
+                .map_err(|error| error.to_string());
             (name, result)
         }
     };
@@ -144,7 +174,10 @@ async fn balancers(job: &Job, world: &World) -> Vec<(BalancerName, Result<Balanc
 
 /// Asks the readiness of each chosen host once, before the first change (F5).
 async fn proofs(job: &Job, world: &World, hosts: &HostLooks) -> BTreeMap<HostName, Proof> {
-    let chosen = job.fleet.iter().filter(|member| member.selected && matches!(hosts.get(&member.spec.name), Some(Ok(_))));
+    let chosen = job
+        .fleet
+        .iter()
+        .filter(|member| member.selected && matches!(hosts.get(&member.spec.name), Some(Ok(_))));
     let one = |member: &Member| {
         let name = member.spec.name.clone();
         let probe = world.hosts.get(&name).map(|ports| Arc::clone(&ports.probe));
@@ -153,8 +186,17 @@ async fn proofs(job: &Job, world: &World, hosts: &HostLooks) -> BTreeMap<HostNam
                 Some(probe) => probe.ask(job.ready.timeout).await,
                 None => crate::model::ProbeAnswer::default(),
             };
-            let ready = answer.status.is_some_and(|status| job.ready.status.contains(&status));
-            (name, Proof { ready, status: answer.status, version: answer.version })
+            let ready = answer
+                .status
+                .is_some_and(|status| job.ready.status.contains(&status));
+            (
+                name,
+                Proof {
+                    ready,
+                    status: answer.status,
+                    version: answer.version,
+                },
+            )
         }
     };
     join_all(chosen.map(one)).await.into_iter().collect()

@@ -34,8 +34,16 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    pub(super) fn new(clock: std::sync::Arc<dyn Clock>, hosts: BTreeMap<HostName, HostPorts>) -> Self {
-        Self { clock, hosts, confirmed: Mutex::new(BTreeMap::new()), lost: watch::Sender::new(None) }
+    pub(super) fn new(
+        clock: std::sync::Arc<dyn Clock>,
+        hosts: BTreeMap<HostName, HostPorts>,
+    ) -> Self {
+        Self {
+            clock,
+            hosts,
+            confirmed: Mutex::new(BTreeMap::new()),
+            lost: watch::Sender::new(None),
+        }
     }
 
     /// When a check that is sent now would be dated.
@@ -45,7 +53,10 @@ impl Leases {
 
     /// Notes that a check sent at `sent` was confirmed.
     pub(super) fn confirmed(&self, host: &HostName, sent: Duration) {
-        let mut confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut confirmed = self
+            .confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let last = confirmed.entry(host.clone()).or_default();
         *last = sent.max(*last);
     }
@@ -55,10 +66,14 @@ impl Leases {
         match result {
             Ok(_) => self.confirmed(host, sent),
             Err(HostError::Fenced { holder }) => {
-                let whom = holder.as_ref().map_or_else(|| "nobody holds it now".to_owned(), |holder| format!("it is held by {holder}"));
+                let whom = holder.as_ref().map_or_else(
+                    || "nobody holds it now".to_owned(),
+                    |holder| format!("it is held by {holder}"),
+                );
                 self.lose(format!("the lock on host `{host}` was taken away: {whom}"));
             }
-            Err(HostError::Transport(_) | HostError::Failed { .. } | HostError::Garbled { .. }) => {}
+            Err(HostError::Transport(_) | HostError::Failed { .. } | HostError::Garbled { .. }) => {
+            }
         }
     }
 
@@ -71,7 +86,12 @@ impl Leases {
             return Err(HostError::Fenced { holder: None });
         }
         let now = self.now();
-        let last = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
+        let last = self
+            .confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(host)
+            .copied();
         if last.is_some_and(|last| now.saturating_sub(last) < LEASE) {
             return Ok(());
         }
@@ -83,7 +103,9 @@ impl Leases {
     /// # Errors
     /// As [`Leases::ensure`].
     pub(super) async fn renew(&self, host: &HostName) -> Result<(), HostError> {
-        let Some(ports) = self.hosts.get(host) else { return Err(HostError::Fenced { holder: None }) };
+        let Some(ports) = self.hosts.get(host) else {
+            return Err(HostError::Fenced { holder: None });
+        };
         let sent = self.now();
         let result = ports.driver.confirm().await;
         self.learn(host, sent, &result);
@@ -99,7 +121,11 @@ impl Leases {
                 wait = match self.renew(&host).await {
                     Ok(()) => RENEWAL,
                     Err(HostError::Fenced { .. }) => return,
-                    Err(HostError::Transport(_) | HostError::Failed { .. } | HostError::Garbled { .. }) => RETRY,
+                    Err(
+                        HostError::Transport(_)
+                        | HostError::Failed { .. }
+                        | HostError::Garbled { .. },
+                    ) => RETRY,
                 };
             }
         };

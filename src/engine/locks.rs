@@ -73,7 +73,13 @@ pub(super) async fn take(job: &Job, world: &World, leases: &Leases, emitter: &Em
         match verdict {
             Verdict::TakeOver { from, why } => {
                 settle = settle.max(from);
-                emitter.say(EventKind::Log { level: Level::Warning, text: why, host: None }).await;
+                emitter
+                    .say(EventKind::Log {
+                        level: Level::Warning,
+                        text: why,
+                        host: None,
+                    })
+                    .await;
                 retake(job, world, &me, &conflicts, &mut hosts, true).await;
             }
             Verdict::Wait => {
@@ -93,7 +99,11 @@ pub(super) async fn take(job: &Job, world: &World, leases: &Leases, emitter: &Em
 }
 
 fn first_wish(member: &Member, me: &LockOwner) -> LockWish {
-    if member.selected { LockWish::Take(Box::new(me.clone())) } else { LockWish::Look }
+    if member.selected {
+        LockWish::Take(Box::new(me.clone()))
+    } else {
+        LockWish::Look
+    }
 }
 
 /// A lock that another one holds.
@@ -109,9 +119,12 @@ fn conflicts(hosts: &HostLooks, job: &Job) -> Vec<Conflict> {
     chosen
         .filter_map(|member| match hosts.get(&member.spec.name) {
             Some(Ok(facts)) => match &facts.lock {
-                LockSeen::Held { owner, file, age } => {
-                    Some(Conflict { host: member.spec.name.clone(), owner: owner.clone(), file: file.clone(), age: *age })
-                }
+                LockSeen::Held { owner, file, age } => Some(Conflict {
+                    host: member.spec.name.clone(),
+                    owner: owner.clone(),
+                    file: file.clone(),
+                    age: *age,
+                }),
                 LockSeen::Free | LockSeen::Ours => None,
             },
             _ => None,
@@ -125,17 +138,47 @@ enum Verdict {
     GiveBack(String),
 }
 
-fn judge(job: &Job, world: &World, hosts: &HostLooks, conflicts: &[Conflict], waited: Duration) -> Verdict {
-    let ended = |id: &RolloutId| hosts.values().flatten().any(|facts| facts.rollouts.iter().any(|line| line.id == *id));
-    if conflicts.iter().all(|conflict| conflict.owner.as_ref().is_some_and(|owner| ended(&owner.rollout))) {
-        let why = format!("breaking the lock of {}, whose rollout has ended elsewhere", list(conflicts));
-        return Verdict::TakeOver { from: Duration::ZERO, why };
+fn judge(
+    job: &Job,
+    world: &World,
+    hosts: &HostLooks,
+    conflicts: &[Conflict],
+    waited: Duration,
+) -> Verdict {
+    let ended = |id: &RolloutId| {
+        hosts
+            .values()
+            .flatten()
+            .any(|facts| facts.rollouts.iter().any(|line| line.id == *id))
+    };
+    if conflicts.iter().all(|conflict| {
+        conflict
+            .owner
+            .as_ref()
+            .is_some_and(|owner| ended(&owner.rollout))
+    }) {
+        let why = format!(
+            "breaking the lock of {}, whose rollout has ended elsewhere",
+            list(conflicts)
+        );
+        return Verdict::TakeOver {
+            from: Duration::ZERO,
+            why,
+        };
     }
     if job.wishes.take_over {
         return take_over(world, conflicts);
     }
-    let younger = |conflict: &Conflict| conflict.owner.as_ref().is_none_or(|owner| owner.rollout > job.rollout && owner.command != "lock");
-    let holds_some = hosts.values().flatten().any(|facts| facts.lock == LockSeen::Ours);
+    let younger = |conflict: &Conflict| {
+        conflict
+            .owner
+            .as_ref()
+            .is_none_or(|owner| owner.rollout > job.rollout && owner.command != "lock")
+    };
+    let holds_some = hosts
+        .values()
+        .flatten()
+        .any(|facts| facts.lock == LockSeen::Ours);
     if holds_some && waited < TIE && conflicts.iter().all(younger) {
         return Verdict::Wait;
     }
@@ -145,24 +188,48 @@ fn judge(job: &Job, world: &World, hosts: &HostLooks, conflicts: &[Conflict], wa
 fn take_over(world: &World, conflicts: &[Conflict]) -> Verdict {
     let mut settle = Duration::ZERO;
     for conflict in conflicts {
-        let Some(owner) = &conflict.owner else { continue };
+        let Some(owner) = &conflict.owner else {
+            continue;
+        };
         if owner.command == "lock" {
-            return Verdict::GiveBack(format!("{}; a lock by hand is ended by `rollgate unlock` only", list(conflicts)));
+            return Verdict::GiveBack(format!(
+                "{}; a lock by hand is ended by `rollgate unlock` only",
+                list(conflicts)
+            ));
         }
         match world.processes.alive(&owner.process) {
-            Some(true) => return Verdict::GiveBack(format!("{}; its process still lives on this machine: end it first", list(conflicts))),
+            Some(true) => {
+                return Verdict::GiveBack(format!(
+                    "{}; its process still lives on this machine: end it first",
+                    list(conflicts)
+                ));
+            }
             Some(false) => {}
             None => settle = SETTLE,
         }
     }
-    Verdict::TakeOver { from: settle, why: format!("taking over the lock of {}", list(conflicts)) }
+    Verdict::TakeOver {
+        from: settle,
+        why: format!("taking over the lock of {}", list(conflicts)),
+    }
 }
 
 fn list(conflicts: &[Conflict]) -> String {
     let describe = |conflict: &Conflict| {
-        let whom = conflict.owner.as_ref().map_or_else(|| "somebody unnamed".to_owned(), |owner| holder(owner));
-        let state = if conflict.age >= ABANDONED { "abandoned, " } else { "" };
-        format!("host `{}` ({state}held by {whom}, last renewed {}s ago)", conflict.host, conflict.age.as_secs())
+        let whom = conflict
+            .owner
+            .as_ref()
+            .map_or_else(|| "somebody unnamed".to_owned(), |owner| holder(owner));
+        let state = if conflict.age >= ABANDONED {
+            "abandoned, "
+        } else {
+            ""
+        };
+        format!(
+            "host `{}` ({state}held by {whom}, last renewed {}s ago)",
+            conflict.host,
+            conflict.age.as_secs()
+        )
     };
     let mut words: Vec<String> = conflicts.iter().take(3).map(describe).collect();
     if conflicts.len() > 3 {
@@ -173,34 +240,73 @@ fn list(conflicts: &[Conflict]) -> String {
 
 /// Whose lock it is, for people.
 pub(super) fn holder(owner: &LockOwner) -> String {
-    let what = owner.service.as_ref().map_or_else(String::new, |service| format!(" of {service}"));
-    let words = owner.message.as_ref().map_or_else(String::new, |message| format!(", \"{message}\""));
-    format!("{} {}{what} by {} since {:.0}{words}", owner.command, owner.rollout, owner.by, owner.since)
+    let what = owner
+        .service
+        .as_ref()
+        .map_or_else(String::new, |service| format!(" of {service}"));
+    let words = owner
+        .message
+        .as_ref()
+        .map_or_else(String::new, |message| format!(", \"{message}\""));
+    format!(
+        "{} {}{what} by {} since {:.0}{words}",
+        owner.command, owner.rollout, owner.by, owner.since
+    )
 }
 
 fn advice(world: &World, conflicts: &[Conflict]) -> String {
-    let alive = |conflict: &Conflict| conflict.owner.as_ref().and_then(|owner| world.processes.alive(&owner.process));
-    if conflicts.iter().any(|conflict| alive(conflict) == Some(false)) {
-        "its process is gone: run again with `--take-over` to start afresh from what is found".to_owned()
-    } else if conflicts.iter().any(|conflict| conflict.owner.as_ref().is_some_and(|owner| owner.command == "lock")) {
+    let alive = |conflict: &Conflict| {
+        conflict
+            .owner
+            .as_ref()
+            .and_then(|owner| world.processes.alive(&owner.process))
+    };
+    if conflicts
+        .iter()
+        .any(|conflict| alive(conflict) == Some(false))
+    {
+        "its process is gone: run again with `--take-over` to start afresh from what is found"
+            .to_owned()
+    } else if conflicts.iter().any(|conflict| {
+        conflict
+            .owner
+            .as_ref()
+            .is_some_and(|owner| owner.command == "lock")
+    }) {
         "it was locked by hand".to_owned()
     } else {
         "wait for it, queue behind it with `--lock-wait 10m`, or, if it is dead, run with `--take-over`".to_owned()
     }
 }
 
-async fn retake(job: &Job, world: &World, me: &LockOwner, conflicts: &[Conflict], hosts: &mut HostLooks, over: bool) {
+async fn retake(
+    job: &Job,
+    world: &World,
+    me: &LockOwner,
+    conflicts: &[Conflict],
+    hosts: &mut HostLooks,
+    over: bool,
+) {
     let one = |conflict: &Conflict| {
         let wish = if over {
-            LockWish::TakeOver { owner: Box::new(me.clone()), seen: conflict.file.clone() }
+            LockWish::TakeOver {
+                owner: Box::new(me.clone()),
+                seen: conflict.file.clone(),
+            }
         } else {
             LockWish::Take(Box::new(me.clone()))
         };
-        let (name, ports) = (conflict.host.clone(), world.hosts.get(&conflict.host).cloned());
+        let (name, ports) = (
+            conflict.host.clone(),
+            world.hosts.get(&conflict.host).cloned(),
+        );
         async move {
             let result = match ports {
                 Some(ports) => ports.driver.inspect(&wish).await,
-                None => Err(HostError::Failed { what: "is not connected".to_owned(), output: Vec::new() }),
+                None => Err(HostError::Failed {
+                    what: "is not connected".to_owned(),
+                    output: Vec::new(),
+                }),
             };
             (name, result)
         }
@@ -221,7 +327,12 @@ async fn finished(job: &Job, world: &World, hosts: HostLooks, settle: Duration) 
 }
 
 fn unfinished(job: &Job, hosts: &HostLooks) -> Option<String> {
-    let ended = |id: &RolloutId| hosts.values().flatten().any(|facts| facts.rollouts.iter().any(|line| line.id == *id));
+    let ended = |id: &RolloutId| {
+        hosts
+            .values()
+            .flatten()
+            .any(|facts| facts.rollouts.iter().any(|line| line.id == *id))
+    };
     job.fleet.iter().filter(|member| member.selected).find_map(|member| {
         let Some(Ok(facts)) = hosts.get(&member.spec.name) else { return None };
         let RecordSeen::Read(record) = &facts.record else { return None };
@@ -238,16 +349,22 @@ fn unfinished(job: &Job, hosts: &HostLooks) -> Option<String> {
 /// What would be in the way of a command that changes hosts, seen by one that only looks.
 pub(super) fn in_the_way(job: &Job, hosts: &HostLooks) -> Option<String> {
     let held = conflicts(hosts, job);
-    if held.is_empty() { unfinished(job, hosts).filter(|_| !job.wishes.take_over) } else { Some(list(&held)) }
+    if held.is_empty() {
+        unfinished(job, hosts).filter(|_| !job.wishes.take_over)
+    } else {
+        Some(list(&held))
+    }
 }
 
-/// Releases every lock that is ours; nothing else changes on the hosts.
+/// Releases every lock that is, or may be, ours; nothing else changes on the hosts.
 pub(super) async fn give_back(world: &World, hosts: &HostLooks) -> Vec<HostName> {
-    let ours = hosts.iter().filter(|(_, result)| matches!(result, Ok(facts) if facts.lock == LockSeen::Ours));
     let one = |name: &HostName| {
         let (name, ports) = (name.clone(), world.hosts.get(name).cloned());
         async move {
-            let order = FinishOrder { release_lock: true, ..FinishOrder::default() };
+            let order = FinishOrder {
+                release_lock: true,
+                ..FinishOrder::default()
+            };
             let released = match ports {
                 Some(ports) => ports.driver.finish(&order).await.is_ok(),
                 None => false,
@@ -255,5 +372,19 @@ pub(super) async fn give_back(world: &World, hosts: &HostLooks) -> Vec<HostName>
             released.then_some(name)
         }
     };
-    join_all(ours.map(|(name, _)| one(name))).await.into_iter().flatten().collect()
+    let ours = hosts
+        .iter()
+        .filter(|(_, result)| may_be_ours(result))
+        .map(|(name, _)| one(name));
+    join_all(ours).await.into_iter().flatten().collect()
+}
+
+/// A look whose answer was lost on the way may have taken the lock all the same.
+pub(super) fn may_be_ours(look: &Result<crate::model::HostFacts, HostError>) -> bool {
+    match look {
+        Ok(facts) => facts.lock == LockSeen::Ours,
+        Err(HostError::Failed { .. } | HostError::Garbled { .. }) => true,
+        Err(HostError::Transport(error)) => error.outcome_unknown(),
+        Err(HostError::Fenced { .. }) => false,
+    }
 }

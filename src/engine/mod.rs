@@ -41,8 +41,8 @@ use crate::drivers::probe::Probe;
 use crate::event::Clock;
 use crate::model::record::ProcessMark;
 use crate::model::{
-    Artifact, BalancerName, DrainPolicy, Hook, HostName, HostSpec, LockToken, ReadyPolicy, Recipes, RolloutId, ServiceName, Sha256, Strategy,
-    Version,
+    Artifact, BalancerName, DrainPolicy, Hook, HostName, HostSpec, LockToken, ReadyPolicy, Recipes,
+    RolloutId, ServiceName, Sha256, Strategy, Version,
 };
 use crate::plan::Wishes;
 
@@ -162,7 +162,10 @@ pub struct World {
 
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("World").field("hosts", &self.hosts.keys()).field("balancers", &self.balancers.keys()).finish_non_exhaustive()
+        f.debug_struct("World")
+            .field("hosts", &self.hosts.keys())
+            .field("balancers", &self.balancers.keys())
+            .finish_non_exhaustive()
     }
 }
 

@@ -32,7 +32,9 @@ pub fn decide(end: RunEnd, endings: &[Ending], failures: usize) -> Outcome {
         RunEnd::Deadline => Outcome::Deadline,
         RunEnd::BatchFailed => Outcome::Reverted,
         RunEnd::Stopped => Outcome::Partial,
-        RunEnd::Completed if failures > 0 || any(Ending::Reverted) || any(Ending::Returned) => Outcome::Partial,
+        RunEnd::Completed if failures > 0 || any(Ending::Reverted) || any(Ending::Returned) => {
+            Outcome::Partial
+        }
         RunEnd::Completed => Outcome::Succeeded,
     }
 }
@@ -45,13 +47,43 @@ mod tests {
     fn green_only_when_every_host_passed() {
         use Ending::{HeldOut, Passed, Returned, Reverted, Stranded};
         let cases = [
-            (RunEnd::Completed, vec![Passed, Passed], 0, Outcome::Succeeded),
+            (
+                RunEnd::Completed,
+                vec![Passed, Passed],
+                0,
+                Outcome::Succeeded,
+            ),
             (RunEnd::Completed, vec![], 0, Outcome::Succeeded),
-            (RunEnd::Completed, vec![Passed, Reverted], 1, Outcome::Partial),
-            (RunEnd::Completed, vec![Passed, Returned], 0, Outcome::Partial),
-            (RunEnd::BatchFailed, vec![Passed, Reverted], 1, Outcome::Reverted),
-            (RunEnd::BatchFailed, vec![Reverted, Stranded], 1, Outcome::Stranded),
-            (RunEnd::BatchFailed, vec![HeldOut, Passed], 1, Outcome::Halted),
+            (
+                RunEnd::Completed,
+                vec![Passed, Reverted],
+                1,
+                Outcome::Partial,
+            ),
+            (
+                RunEnd::Completed,
+                vec![Passed, Returned],
+                0,
+                Outcome::Partial,
+            ),
+            (
+                RunEnd::BatchFailed,
+                vec![Passed, Reverted],
+                1,
+                Outcome::Reverted,
+            ),
+            (
+                RunEnd::BatchFailed,
+                vec![Reverted, Stranded],
+                1,
+                Outcome::Stranded,
+            ),
+            (
+                RunEnd::BatchFailed,
+                vec![HeldOut, Passed],
+                1,
+                Outcome::Halted,
+            ),
             (RunEnd::Deadline, vec![Reverted], 0, Outcome::Deadline),
             (RunEnd::Deadline, vec![Stranded], 0, Outcome::Stranded),
             (RunEnd::Interrupted, vec![Passed], 0, Outcome::Interrupted),

@@ -26,14 +26,23 @@ pub(super) async fn stage_all(context: &Arc<Context>) -> Vec<(HostName, Failure)
         .buffer_unordered(SENDERS)
         .collect()
         .await;
-    results.into_iter().filter_map(|(name, result)| result.err().map(|failure| (name, failure))).collect()
+    results
+        .into_iter()
+        .filter_map(|(name, result)| result.err().map(|failure| (name, failure)))
+        .collect()
 }
 
 async fn stage(context: &Context, name: &HostName) -> Result<(), Failure> {
-    let (Some(host), Some(ports)) = (context.host(name), context.ports(name)) else { return Ok(()) };
+    let (Some(host), Some(ports)) = (context.host(name), context.ports(name)) else {
+        return Ok(());
+    };
     let watch = Stopwatch::start();
     let record = context.record(host, RecordStep::Planned);
-    let order = StageOrder { release: host.release.clone(), artifact: context.job.artifact.clone(), candidates: candidates(context, name) };
+    let order = StageOrder {
+        release: host.release.clone(),
+        artifact: context.job.artifact.clone(),
+        candidates: candidates(context, name),
+    };
     let sent = context.leases.now();
     let result = async {
         ports.driver.write_record(&record).await?;
@@ -44,7 +53,12 @@ async fn stage(context: &Context, name: &HostName) -> Result<(), Failure> {
     let staged = result.map_err(|error| failure(&error))?;
     let seconds = host.spent("stage", watch.elapsed());
     context
-        .say(EventKind::HostStaged { host: name.clone(), revision: context.revision(), sent_bytes: staged.sent_bytes, seconds })
+        .say(EventKind::HostStaged {
+            host: name.clone(),
+            revision: context.revision(),
+            sent_bytes: staged.sent_bytes,
+            seconds,
+        })
         .await;
     Ok(())
 }
@@ -59,8 +73,21 @@ fn failure(error: &HostError) -> Failure {
 
 /// Folders on the host whose artifact has the same digest, newest first.
 fn candidates(context: &Context, name: &HostName) -> Vec<String> {
-    let Some(host) = context.host(name) else { return Vec::new() };
-    let same = |line: &&crate::model::RevisionLine| line.revision > Revision::FOUND && line.sha256.as_ref() == Some(&context.job.artifact.sha256);
-    let folder = |line: &crate::model::RevisionLine| format!("{}/releases/{}", host.spec.root, line.dir);
-    host.facts.revisions.iter().rev().filter(same).map(folder).filter(|dir| *dir != host.release.dir).collect()
+    let Some(host) = context.host(name) else {
+        return Vec::new();
+    };
+    let same = |line: &&crate::model::RevisionLine| {
+        line.revision > Revision::FOUND
+            && line.sha256.as_ref() == Some(&context.job.artifact.sha256)
+    };
+    let folder =
+        |line: &crate::model::RevisionLine| format!("{}/releases/{}", host.spec.root, line.dir);
+    host.facts
+        .revisions
+        .iter()
+        .rev()
+        .filter(same)
+        .map(folder)
+        .filter(|dir| *dir != host.release.dir)
+        .collect()
 }

@@ -22,13 +22,23 @@ pub(super) async fn keep(context: Arc<Context>) {
 }
 
 async fn check(context: &Context, name: &HostName) {
-    let Some(host) = context.host(name) else { return };
+    let Some(host) = context.host(name) else {
+        return;
+    };
     let open = |servers: Vec<(FoundTraffic, crate::model::ServerSeen)>| -> Vec<FoundTraffic> {
-        let forgotten = |(entry, seen): &(FoundTraffic, crate::model::ServerSeen)| entry.admin == Admin::Ready && seen.admin == Admin::Ready;
-        servers.into_iter().filter(forgotten).map(|(entry, _)| entry).collect()
+        let forgotten = |(entry, seen): &(FoundTraffic, crate::model::ServerSeen)| {
+            entry.admin == Admin::Ready && seen.admin == Admin::Ready
+        };
+        servers
+            .into_iter()
+            .filter(forgotten)
+            .map(|(entry, _)| entry)
+            .collect()
     };
     // A balancer that does not answer is the business of whoever needs it next.
-    let Ok(servers) = context.traffic.servers(&host.found()).await else { return };
+    let Ok(servers) = context.traffic.servers(&host.found()).await else {
+        return;
+    };
     if open(servers).is_empty() {
         return;
     }
@@ -37,9 +47,16 @@ async fn check(context: &Context, name: &HostName) {
         return;
     }
     // Read again under the host's turn: its worker may just have enabled it.
-    let Ok(servers) = context.traffic.servers(&host.found()).await else { return };
+    let Ok(servers) = context.traffic.servers(&host.found()).await else {
+        return;
+    };
     let forgotten = open(servers);
-    if context.traffic.tell(name, &forgotten, Admin::Drain).await.is_err() {
+    if context
+        .traffic
+        .tell(name, &forgotten, Admin::Drain)
+        .await
+        .is_err()
+    {
         return;
     }
     for entry in forgotten {

@@ -45,7 +45,13 @@ pub(super) async fn run(
     news: mpsc::UnboundedSender<News>,
 ) -> HostReport {
     let (Some(host), Some(ports)) = (context.host(&name), context.ports(&name)) else {
-        return HostReport { host: name, ending: Ending::Returned, failure: None, mend: Vec::new(), was_swapped: false };
+        return HostReport {
+            host: name,
+            ending: Ending::Returned,
+            failure: None,
+            mend: Vec::new(),
+            was_swapped: false,
+        };
     };
     let (mut gate_told, mut revert_told) = (false, false);
     let ending = loop {
@@ -62,16 +68,38 @@ pub(super) async fn run(
             }
             action @ (Action::Do(_) | Action::Undo(_)) => {
                 let swapped = cycle.was_swapped();
-                if matches!(action, Action::Undo(_)) && swapped && !std::mem::replace(&mut revert_told, true) {
+                if matches!(action, Action::Undo(_))
+                    && swapped
+                    && !std::mem::replace(&mut revert_told, true)
+                {
                     say_reverting(&context, host, &name, batch).await;
                 }
-                let mut turn = Turn { context: &context, host, ports, name: &name, batch, orders: &mut orders, cycle: &mut cycle };
+                let mut turn = Turn {
+                    context: &context,
+                    host,
+                    ports,
+                    name: &name,
+                    batch,
+                    orders: &mut orders,
+                    cycle: &mut cycle,
+                };
                 let result = perform(&mut turn, action).await;
                 account(&mut turn, action, result, &news).await;
             }
         }
     };
-    conclude(&context, host, ports, &cycle, Place { name, batch, ending }).await
+    conclude(
+        &context,
+        host,
+        ports,
+        &cycle,
+        Place {
+            name,
+            batch,
+            ending,
+        },
+    )
+    .await
 }
 
 fn tell(news: &mpsc::UnboundedSender<News>, what: News) {
@@ -99,7 +127,12 @@ async fn perform(turn: &mut Turn<'_>, action: Action) -> StepResult {
 }
 
 /// Tells the cycle how it went, and the world about a failure.
-async fn account(turn: &mut Turn<'_>, action: Action, result: StepResult, news: &mpsc::UnboundedSender<News>) {
+async fn account(
+    turn: &mut Turn<'_>,
+    action: Action,
+    result: StepResult,
+    news: &mpsc::UnboundedSender<News>,
+) {
     let (failure, lost) = match result {
         Ok(()) => return turn.cycle.done(),
         Err(StepEnd::Steered) => return,
@@ -111,10 +144,21 @@ async fn account(turn: &mut Turn<'_>, action: Action, result: StepResult, news: 
         Err(StepEnd::Lost(failure)) => (failure, true),
     };
     if let Action::Do(step) = action {
-        let logs = if lost { Vec::new() } else { last_words(turn, step).await };
+        let logs = if lost {
+            Vec::new()
+        } else {
+            last_words(turn, step).await
+        };
         turn.host.ledger().logs.clone_from(&logs);
         let (host, batch) = (turn.name.clone(), turn.batch);
-        turn.say(EventKind::HostFailed { host, batch, step: step.as_str().to_owned(), failure: failure.clone(), logs }).await;
+        turn.say(EventKind::HostFailed {
+            host,
+            batch,
+            step: step.as_str().to_owned(),
+            failure: failure.clone(),
+            logs,
+        })
+        .await;
         turn.context.note_failed(turn.name);
         hooks::at_host_warning(turn, HookPoint::OnFailure).await;
     }
@@ -133,13 +177,34 @@ async fn last_words(turn: &Turn<'_>, step: Step) -> Vec<String> {
     if !turn.cycle.was_swapped() && step != Step::Swap {
         return Vec::new();
     }
-    let Ok(run) = turn.context.world.recipes.run(turn.name, &turn.host.release) else { return Vec::new() };
-    turn.ports.driver.logs(&run, LOG_LINES).await.unwrap_or_default()
+    let Ok(run) = turn
+        .context
+        .world
+        .recipes
+        .run(turn.name, &turn.host.release)
+    else {
+        return Vec::new();
+    };
+    turn.ports
+        .driver
+        .logs(&run, LOG_LINES)
+        .await
+        .unwrap_or_default()
 }
 
 async fn say_reverting(context: &Context, host: &HostContext, name: &HostName, batch: usize) {
-    let revision = host.planned.current.as_ref().map(|current| current.revision);
-    context.say(EventKind::HostReverting { host: name.clone(), batch, revision }).await;
+    let revision = host
+        .planned
+        .current
+        .as_ref()
+        .map(|current| current.revision);
+    context
+        .say(EventKind::HostReverting {
+            host: name.clone(),
+            batch,
+            revision,
+        })
+        .await;
 }
 
 struct Place {
@@ -149,35 +214,91 @@ struct Place {
 }
 
 /// Says how the host ended; one that needs a person keeps the words in its own record.
-async fn conclude(context: &Context, host: &HostContext, ports: &HostPorts, cycle: &HostCycle, place: Place) -> HostReport {
-    let Place { name, batch, ending } = place;
+async fn conclude(
+    context: &Context,
+    host: &HostContext,
+    ports: &HostPorts,
+    cycle: &HostCycle,
+    place: Place,
+) -> HostReport {
+    let Place {
+        name,
+        batch,
+        ending,
+    } = place;
     let mut mend = Vec::new();
     match ending {
         Ending::Reverted => {
-            let revision: Option<Revision> = host.planned.current.as_ref().map(|current| current.revision);
-            let seconds = host.ledger().durations.get("revert").copied().unwrap_or_default();
-            context.say(EventKind::HostReverted { host: name.clone(), batch, revision, seconds }).await;
+            let revision: Option<Revision> = host
+                .planned
+                .current
+                .as_ref()
+                .map(|current| current.revision);
+            let seconds = host
+                .ledger()
+                .durations
+                .get("revert")
+                .copied()
+                .unwrap_or_default();
+            context
+                .say(EventKind::HostReverted {
+                    host: name.clone(),
+                    batch,
+                    revision,
+                    seconds,
+                })
+                .await;
         }
         Ending::Stranded | Ending::HeldOut => {
             mend = mend_commands(context, host, &name);
-            let seen = cycle.failure().map_or_else(|| "left out of traffic".to_owned(), Failure::line);
+            let seen = cycle
+                .failure()
+                .map_or_else(|| "left out of traffic".to_owned(), Failure::line);
             strand(context, host, ports, &name, (&seen, &mend)).await;
-            context.say(EventKind::HostStranded { host: name.clone(), batch, seen, mend: mend.clone() }).await;
+            context
+                .say(EventKind::HostStranded {
+                    host: name.clone(),
+                    batch,
+                    seen,
+                    mend: mend.clone(),
+                })
+                .await;
         }
         Ending::Passed | Ending::Returned => {}
     }
     context.traffic.let_go(&name);
-    HostReport { host: name, ending, failure: cycle.failure().cloned(), mend, was_swapped: cycle.was_swapped() }
+    HostReport {
+        host: name,
+        ending,
+        failure: cycle.failure().cloned(),
+        mend,
+        was_swapped: cycle.was_swapped(),
+    }
 }
 
-async fn strand(context: &Context, host: &HostContext, ports: &HostPorts, name: &HostName, words: (&str, &[String])) {
+async fn strand(
+    context: &Context,
+    host: &HostContext,
+    ports: &HostPorts,
+    name: &HostName,
+    words: (&str, &[String]),
+) {
     if context.leases.lost_reason().is_some() {
         return;
     }
-    let servers = context.traffic.servers(&host.found()).await.unwrap_or_default();
+    let servers = context
+        .traffic
+        .servers(&host.found())
+        .await
+        .unwrap_or_default();
     let left: Vec<FoundTraffic> = servers
         .into_iter()
-        .map(|(entry, seen)| FoundTraffic { admin: seen.admin, usable: seen.usable, weight: seen.weight, ..entry })
+        .map(|(entry, seen)| FoundTraffic {
+            admin: seen.admin,
+            usable: seen.usable,
+            weight: seen.weight,
+            ..entry
+        })
         .collect();
     let record = context.stranded_record(host, words.0, words.1, left);
     let sent = context.leases.now();
@@ -186,12 +307,22 @@ async fn strand(context: &Context, host: &HostContext, ports: &HostPorts, name: 
 }
 
 fn mend_commands(context: &Context, host: &HostContext, name: &HostName) -> Vec<String> {
-    let mut mend = vec![format!("look at the service on `{name}`, mend it, and check {}", host.spec.ready_url)];
-    for entry in host.found().iter().filter(|entry| entry.admin == crate::model::Admin::Ready) {
+    let mut mend = vec![format!(
+        "look at the service on `{name}`, mend it, and check {}",
+        host.spec.ready_url
+    )];
+    for entry in host
+        .found()
+        .iter()
+        .filter(|entry| entry.admin == crate::model::Admin::Ready)
+    {
         if let Some(driver) = context.traffic.driver(&entry.balancer) {
             mend.push(driver.enable_by_hand(&entry.pool, &entry.server));
         }
     }
-    mend.push("or run `rollgate deploy` again with a release that works: it mends the host first".to_owned());
+    mend.push(
+        "or run `rollgate deploy` again with a release that works: it mends the host first"
+            .to_owned(),
+    );
     mend
 }

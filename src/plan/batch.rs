@@ -15,7 +15,12 @@ pub struct Cuttable {
 /// of two zones, and one zone is finished before the next one begins, zones in the order in which they first appear.
 ///
 /// `sizes` must not be empty; an empty list is taken as batches of one.
-pub fn cut(hosts: &[Cuttable], sizes: &[Size], fleet: usize, bound: Option<usize>) -> Vec<Vec<HostName>> {
+pub fn cut(
+    hosts: &[Cuttable],
+    sizes: &[Size],
+    fleet: usize,
+    bound: Option<usize>,
+) -> Vec<Vec<HostName>> {
     let mut zones: Vec<Option<&str>> = Vec::new();
     for host in hosts {
         if !zones.contains(&host.zone.as_deref()) {
@@ -24,9 +29,16 @@ pub fn cut(hosts: &[Cuttable], sizes: &[Size], fleet: usize, bound: Option<usize
     }
     let mut batches: Vec<Vec<HostName>> = Vec::new();
     for zone in zones {
-        let mut rest: Vec<HostName> = hosts.iter().filter(|host| host.zone.as_deref() == zone).map(|host| host.host.clone()).collect();
+        let mut rest: Vec<HostName> = hosts
+            .iter()
+            .filter(|host| host.zone.as_deref() == zone)
+            .map(|host| host.host.clone())
+            .collect();
         while !rest.is_empty() {
-            let wanted = sizes.get(batches.len()).or(sizes.last()).map_or(1, |size| size.of(fleet));
+            let wanted = sizes
+                .get(batches.len())
+                .or(sizes.last())
+                .map_or(1, |size| size.of(fleet));
             let size = wanted.min(bound.unwrap_or(usize::MAX)).clamp(1, rest.len());
             let later = rest.split_off(size);
             batches.push(std::mem::replace(&mut rest, later));
@@ -56,20 +68,31 @@ mod tests {
 
     #[test]
     fn the_canary_comes_first_and_the_last_size_repeats() {
-        let batches = cut(&hosts(10, 0), &[Size::Count(1), Size::Percent(25)], 10, None);
+        let batches = cut(
+            &hosts(10, 0),
+            &[Size::Count(1), Size::Percent(25)],
+            10,
+            None,
+        );
         assert_eq!(sizes(&batches), [1, 2, 2, 2, 2, 1]);
     }
 
     #[test]
     fn a_bound_caps_every_batch() {
-        assert_eq!(sizes(&cut(&hosts(7, 0), &[Size::Count(4)], 7, Some(3))), [3, 3, 1]);
+        assert_eq!(
+            sizes(&cut(&hosts(7, 0), &[Size::Count(4)], 7, Some(3))),
+            [3, 3, 1]
+        );
     }
 
     #[test]
     fn a_zone_is_finished_before_the_next_begins() {
         let batches = cut(&hosts(6, 2), &[Size::Count(2)], 6, None);
         assert_eq!(sizes(&batches), [2, 1, 2, 1]);
-        assert_eq!(batches[0].iter().map(HostName::as_str).collect::<Vec<_>>(), ["h0", "h2"]);
+        assert_eq!(
+            batches[0].iter().map(HostName::as_str).collect::<Vec<_>>(),
+            ["h0", "h2"]
+        );
     }
 
     proptest! {

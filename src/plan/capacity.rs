@@ -25,11 +25,18 @@ pub struct Capacity {
 impl Capacity {
     /// Counts what the balancers show. `found` is what each host that will be updated gets back at its end.
     pub fn new(facts: &Facts, hosts: &[(HostName, Standing, &[FoundTraffic])]) -> Self {
-        let mut capacity = Self { usable: BTreeMap::new(), shares: BTreeMap::new() };
+        let mut capacity = Self {
+            usable: BTreeMap::new(),
+            shares: BTreeMap::new(),
+        };
         for view in &facts.hosts {
             for target in &view.spec.traffic {
                 let key = (target.balancer.clone(), target.pool.clone());
-                if let Some(pool) = facts.balancers.get(&target.balancer).and_then(|seen| seen.pools.get(&target.pool)) {
+                if let Some(pool) = facts
+                    .balancers
+                    .get(&target.balancer)
+                    .and_then(|seen| seen.pools.get(&target.pool))
+                {
                     capacity.usable.insert(key, pool.usable());
                 }
             }
@@ -43,7 +50,12 @@ impl Capacity {
                 };
                 let now = facts.server(&target).is_some_and(|seen| seen.usable);
                 let later = entry.admin == crate::model::Admin::Ready;
-                let share = capacity.shares.entry((target.balancer, target.pool)).or_default().entry(host.clone()).or_default();
+                let share = capacity
+                    .shares
+                    .entry((target.balancer, target.pool))
+                    .or_default()
+                    .entry(host.clone())
+                    .or_default();
                 share.usable_now += usize::from(now);
                 share.usable_later += usize::from(later);
             }
@@ -57,10 +69,16 @@ impl Capacity {
     pub fn bound(&self, candidates: &BTreeSet<HostName>, restored: &BTreeSet<HostName>) -> usize {
         let mut bound = usize::MAX;
         for (key, before) in &self.usable {
-            let Some(shares) = self.shares.get(key) else { continue };
+            let Some(shares) = self.shares.get(key) else {
+                continue;
+            };
             let usable = before + Self::gain(shares, restored);
-            let mut takes: Vec<usize> =
-                shares.iter().filter(|(host, _)| candidates.contains(*host)).map(|(_, share)| share.usable_now).filter(|take| *take > 0).collect();
+            let mut takes: Vec<usize> = shares
+                .iter()
+                .filter(|(host, _)| candidates.contains(*host))
+                .map(|(_, share)| share.usable_now)
+                .filter(|take| *take > 0)
+                .collect();
             if usable == 0 || takes.is_empty() {
                 continue;
             }
@@ -88,7 +106,11 @@ impl Capacity {
             let mut usable = *before;
             let mut lowest = usable;
             for batch in batches {
-                let out: usize = batch.iter().filter_map(|host| shares.get(host)).map(|share| share.usable_now).sum();
+                let out: usize = batch
+                    .iter()
+                    .filter_map(|host| shares.get(host))
+                    .map(|share| share.usable_now)
+                    .sum();
                 lowest = lowest.min(usable.saturating_sub(out));
                 let members: BTreeSet<HostName> = batch.iter().cloned().collect();
                 usable += Self::gain(shares, &members);
@@ -101,6 +123,10 @@ impl Capacity {
     }
 
     fn gain(shares: &BTreeMap<HostName, Share>, hosts: &BTreeSet<HostName>) -> usize {
-        shares.iter().filter(|(host, _)| hosts.contains(*host)).map(|(_, share)| share.usable_later.saturating_sub(share.usable_now)).sum()
+        shares
+            .iter()
+            .filter(|(host, _)| hosts.contains(*host))
+            .map(|(_, share)| share.usable_later.saturating_sub(share.usable_now))
+            .sum()
     }
 }

@@ -22,8 +22,8 @@ pub mod standing;
 use std::collections::BTreeMap;
 
 use crate::model::{
-    BalancerName, BalancerSeen, FoundTraffic, HostFacts, HostName, HostSpec, Proof, ReleaseRef, Revision, ServiceName, Sha256, Strategy,
-    TrafficSeen, Version,
+    BalancerName, BalancerSeen, FoundTraffic, HostFacts, HostName, HostSpec, Proof, ReleaseRef,
+    Revision, ServiceName, Sha256, Strategy, TrafficSeen, Version,
 };
 
 //DOC pub use document::PlanDocument;
@@ -47,7 +47,10 @@ pub struct HostView {
 
 /// What the command line asks beyond the playbook.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "one flag of the command line each, independent of one another")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one flag of the command line each, independent of one another"
+)]
 pub struct Wishes {
     /// Also hosts that are there already.
     pub force: bool,
@@ -86,7 +89,10 @@ pub struct Facts {
 
 impl Facts {
     /// The server behind one traffic entry, if its balancer has it.
-    pub fn server(&self, target: &crate::model::TrafficTarget) -> Option<&crate::model::ServerSeen> {
+    pub fn server(
+        &self,
+        target: &crate::model::TrafficTarget,
+    ) -> Option<&crate::model::ServerSeen> {
         self.balancers.get(&target.balancer)?.server(target)
     }
 }

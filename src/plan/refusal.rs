@@ -41,12 +41,22 @@ fn host_refusals(facts: &Facts, host: &HostView, reasons: &mut Vec<String>) {
         let root = &host.spec.root;
         reasons.push(format!("host `{name}`: the SSH user may not write to `{root}`; give it the folder: `sudo install -d -o USER {root}`"));
     }
-    for tool in facts.tools.iter().filter(|tool| !seen.tools.contains(**tool)) {
+    for tool in facts
+        .tools
+        .iter()
+        .filter(|tool| !seen.tools.contains(**tool))
+    {
         reasons.push(format!("host `{name}`: `{tool}` is missing there"));
     }
     let needed = facts.size.div_ceil(1024) + SPARE_KIB;
-    if let Some(free) = seen.free_kib.filter(|free| *free < needed && !release::is_on_target(facts, host)) {
-        reasons.push(format!("host `{name}`: {free} KiB free under `{}`, {needed} KiB needed", host.spec.root));
+    if let Some(free) = seen
+        .free_kib
+        .filter(|free| *free < needed && !release::is_on_target(facts, host))
+    {
+        reasons.push(format!(
+            "host `{name}`: {free} KiB free under `{}`, {needed} KiB needed",
+            host.spec.root
+        ));
     }
     if let RecordSeen::Corrupt(why) = &seen.record
         && !facts.wishes.take_over
@@ -73,7 +83,11 @@ fn balancer_refusals(facts: &Facts, reasons: &mut Vec<String>) {
 }
 
 fn server_refusal(facts: &Facts, host: &HostView, target: &TrafficTarget) -> Option<String> {
-    let TrafficTarget { balancer, pool, server } = target;
+    let TrafficTarget {
+        balancer,
+        pool,
+        server,
+    } = target;
     let seen = facts.balancers.get(balancer)?;
     let Some(known) = seen.pools.get(pool) else {
         return Some(format!("balancer `{balancer}` has no pool `{pool}`"));
@@ -94,12 +108,18 @@ fn server_refusal(facts: &Facts, host: &HostView, target: &TrafficTarget) -> Opt
 
 fn is_listed(host: &HostView, balancer: &str, tracked: &str) -> bool {
     host.spec.traffic.iter().any(|other| {
-        other.balancer.as_str() == balancer && (format!("{}/{}", other.pool, other.server) == tracked || other.server.as_str() == tracked)
+        other.balancer.as_str() == balancer
+            && (format!("{}/{}", other.pool, other.server) == tracked
+                || other.server.as_str() == tracked)
     })
 }
 
-fn nearest<'a>(server: &ServerName, known: impl Iterator<Item = &'a ServerName>) -> Option<&'a ServerName> {
-    let distance = |other: &ServerName| strsim::damerau_levenshtein(server.as_str(), other.as_str());
+fn nearest<'a>(
+    server: &ServerName,
+    known: impl Iterator<Item = &'a ServerName>,
+) -> Option<&'a ServerName> {
+    let distance =
+        |other: &ServerName| strsim::damerau_levenshtein(server.as_str(), other.as_str());
     let best = known.min_by_key(|other| distance(other))?;
     (distance(best) <= 1 + server.as_str().len() / 3).then_some(best)
 }
@@ -118,7 +138,10 @@ fn release_refusals(facts: &Facts, reasons: &mut Vec<String>) {
     if !facts.wishes.again
         && let Some((host, line)) = release::taken_back(facts)
     {
-        let rollout = line.rollout.as_ref().map_or_else(String::new, |rollout| format!(" by rollout {rollout}"));
+        let rollout = line
+            .rollout
+            .as_ref()
+            .map_or_else(String::new, |rollout| format!(" by rollout {rollout}"));
         reasons.push(format!(
             "version {} was taken back from host `{}`{rollout} at {:.0}; fix it under another version, or run with `--again`",
             facts.version, host.spec.name, line.at

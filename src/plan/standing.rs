@@ -23,7 +23,11 @@ pub fn found_traffic(facts: &Facts, host: &HostView) -> Vec<FoundTraffic> {
         .iter()
         .filter_map(|target| {
             let seen = facts.server(target)?;
-            Some(record.and_then(|record| from_record(record, target, seen)).unwrap_or_else(|| as_seen(target, seen)))
+            Some(
+                record
+                    .and_then(|record| from_record(record, target, seen))
+                    .unwrap_or_else(|| as_seen(target, seen)),
+            )
         })
         .collect()
 }
@@ -31,13 +35,20 @@ pub fn found_traffic(facts: &Facts, host: &HostView) -> Vec<FoundTraffic> {
 /// The record of an earlier rollout whose traces on the balancers are rollgate's own.
 fn inherited_record<'a>(facts: &Facts, host: &'a HostView) -> Option<&'a Record> {
     let seen = host.facts.as_ref().ok()?;
-    let RecordSeen::Read(record) = &seen.record else { return None };
+    let RecordSeen::Read(record) = &seen.record else {
+        return None;
+    };
     let held_elsewhere = matches!(seen.lock, LockSeen::Held { .. });
-    (record.stranded.is_some() || facts.wishes.take_over && !held_elsewhere).then_some(record.as_ref())
+    (record.stranded.is_some() || facts.wishes.take_over && !held_elsewhere)
+        .then_some(record.as_ref())
 }
 
 fn from_record(record: &Record, target: &TrafficTarget, seen: &ServerSeen) -> Option<FoundTraffic> {
-    let matches = |entry: &&FoundTraffic| entry.balancer == target.balancer && entry.pool == target.pool && entry.server == target.server;
+    let matches = |entry: &&FoundTraffic| {
+        entry.balancer == target.balancer
+            && entry.pool == target.pool
+            && entry.server == target.server
+    };
     let found = record.found.iter().find(matches)?;
     let expected = match record.stranded {
         // Somebody who changed the state since then has taken the host over.
@@ -60,7 +71,11 @@ fn as_seen(target: &TrafficTarget, seen: &ServerSeen) -> FoundTraffic {
 
 /// How the host stands now.
 pub fn standing(facts: &Facts, host: &HostView, found: &[FoundTraffic]) -> Standing {
-    let usable = host.spec.traffic.iter().any(|target| facts.server(target).is_some_and(|seen| seen.usable));
+    let usable = host
+        .spec
+        .traffic
+        .iter()
+        .any(|target| facts.server(target).is_some_and(|seen| seen.usable));
     if usable {
         Standing::InTraffic
     } else if found.iter().any(|entry| entry.admin == Admin::Ready) {

@@ -43,7 +43,10 @@ async fn put_back(turn: &mut Turn<'_>, step: RecordStep, wait: bool) -> StepResu
         return Ok(());
     }
     let record = turn.context.record(turn.host, step);
-    let kind = EventKind::HostEnabling { host: turn.name.clone(), batch: turn.batch };
+    let kind = EventKind::HostEnabling {
+        host: turn.name.clone(),
+        batch: turn.batch,
+    };
     let ((), written) = futures::join!(turn.say(kind), turn.write_record(&record));
     written?;
     tell_ready(turn).await?;
@@ -51,7 +54,12 @@ async fn put_back(turn: &mut Turn<'_>, step: RecordStep, wait: bool) -> StepResu
         wait_until_usable(turn).await?;
     }
     let seconds = turn.host.spent("enable", watch.elapsed());
-    turn.say(EventKind::HostEnabled { host: turn.name.clone(), batch: turn.batch, seconds }).await;
+    turn.say(EventKind::HostEnabled {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        seconds,
+    })
+    .await;
     Ok(())
 }
 
@@ -59,23 +67,45 @@ async fn put_back(turn: &mut Turn<'_>, step: RecordStep, wait: bool) -> StepResu
 async fn tell_ready(turn: &mut Turn<'_>) -> StepResult {
     let traffic = &turn.context.traffic;
     let _turn = traffic.turn(turn.name).await;
-    let servers = traffic.servers(&turn.host.found()).await.map_err(|error| traffic_end(WHAT, error))?;
-    let ready: Vec<FoundTraffic> =
-        servers.iter().filter(|(entry, seen)| entry.admin == Admin::Ready && seen.admin != Admin::Maint).map(as_change).collect();
-    for (entry, _) in servers.iter().filter(|(entry, seen)| entry.admin == Admin::Ready && seen.admin == Admin::Maint) {
-        let text = format!("`{}/{}` was put into maintenance by somebody else: it stays so", entry.pool, entry.server);
+    let servers = traffic
+        .servers(&turn.host.found())
+        .await
+        .map_err(|error| traffic_end(WHAT, error))?;
+    let ready: Vec<FoundTraffic> = servers
+        .iter()
+        .filter(|(entry, seen)| entry.admin == Admin::Ready && seen.admin != Admin::Maint)
+        .map(as_change)
+        .collect();
+    for (entry, _) in servers
+        .iter()
+        .filter(|(entry, seen)| entry.admin == Admin::Ready && seen.admin == Admin::Maint)
+    {
+        let text = format!(
+            "`{}/{}` was put into maintenance by somebody else: it stays so",
+            entry.pool, entry.server
+        );
         turn.context.warn(Some(turn.name), text).await;
         leave_out(turn, entry, Admin::Maint);
     }
     traffic.let_go(turn.name);
     turn.cycle.begin();
-    traffic.tell(turn.name, &ready, Admin::Ready).await.map_err(|error| traffic_end(WHAT, error))
+    traffic
+        .tell(turn.name, &ready, Admin::Ready)
+        .await
+        .map_err(|error| traffic_end(WHAT, error))
 }
 
 /// A weight is told only where it is not what was found.
 fn as_change((entry, seen): &(FoundTraffic, ServerSeen)) -> FoundTraffic {
-    let weight = if seen.weight == entry.weight { None } else { entry.weight };
-    FoundTraffic { weight, ..entry.clone() }
+    let weight = if seen.weight == entry.weight {
+        None
+    } else {
+        entry.weight
+    };
+    FoundTraffic {
+        weight,
+        ..entry.clone()
+    }
 }
 
 /// Waits until every balancer sends requests there again, as far as its own checks allow.
@@ -84,13 +114,26 @@ async fn wait_until_usable(turn: &mut Turn<'_>) -> StepResult {
     let limit = turn.context.job.ready.deadline;
     let mut pause = FIRST_PAUSE;
     loop {
-        let servers = turn.context.traffic.servers(&turn.host.found()).await.map_err(|error| traffic_end(WHAT, error))?;
-        for (entry, seen) in servers.iter().filter(|(entry, seen)| entry.admin == Admin::Ready && seen.admin != Admin::Ready) {
-            let text = format!("`{}/{}` was taken out of traffic again by somebody else: it stays out", entry.pool, entry.server);
+        let servers = turn
+            .context
+            .traffic
+            .servers(&turn.host.found())
+            .await
+            .map_err(|error| traffic_end(WHAT, error))?;
+        for (entry, seen) in servers
+            .iter()
+            .filter(|(entry, seen)| entry.admin == Admin::Ready && seen.admin != Admin::Ready)
+        {
+            let text = format!(
+                "`{}/{}` was taken out of traffic again by somebody else: it stays out",
+                entry.pool, entry.server
+            );
             turn.context.warn(Some(turn.name), text).await;
             leave_out(turn, entry, seen.admin);
         }
-        let Some((entry, _)) = servers.iter().find(|(entry, seen)| entry.admin == Admin::Ready && seen.admin == Admin::Ready && !seen.usable) else {
+        let Some((entry, _)) = servers.iter().find(|(entry, seen)| {
+            entry.admin == Admin::Ready && seen.admin == Admin::Ready && !seen.usable
+        }) else {
             return Ok(());
         };
         if started.elapsed() >= limit {

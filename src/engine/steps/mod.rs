@@ -14,9 +14,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::HostPorts;
 use super::context::{Context, HostContext};
 use super::traffic::TrafficError;
-use super::HostPorts;
 use crate::cycle::{HostCycle, Order};
 use crate::drivers::host::HostError;
 use crate::event::EventKind;
@@ -100,8 +100,13 @@ impl Turn<'_> {
             let result = self.ports.driver.write_record(record).await;
             self.context.leases.learn(self.name, sent, &result);
             match result {
-                Err(HostError::Transport(_)) if started.elapsed() < RECONNECT => tokio::time::sleep(RECONNECT_PAUSE).await,
-                result => return result.map_err(|error| host_end("its record could not be written", error)),
+                Err(HostError::Transport(_)) if started.elapsed() < RECONNECT => {
+                    tokio::time::sleep(RECONNECT_PAUSE).await
+                }
+                result => {
+                    return result
+                        .map_err(|error| host_end("its record could not be written", error));
+                }
             }
         }
     }
@@ -112,21 +117,31 @@ pub(super) fn host_end(what: &str, error: HostError) -> StepEnd {
     let failure = Failure::caused(what, &error);
     match error {
         HostError::Fenced { .. } => StepEnd::Fenced(failure),
-        HostError::Transport(error) if error.outcome_unknown() || is_away(&error) => StepEnd::Lost(failure),
-        HostError::Failed { output, .. } => StepEnd::Failed(Failure { causes: failure.causes.into_iter().chain(output).collect(), ..failure }),
+        HostError::Transport(error) if error.outcome_unknown() || is_away(&error) => {
+            StepEnd::Lost(failure)
+        }
+        HostError::Failed { output, .. } => StepEnd::Failed(Failure {
+            causes: failure.causes.into_iter().chain(output).collect(),
+            ..failure
+        }),
         HostError::Transport(_) | HostError::Garbled { .. } => StepEnd::Failed(failure),
     }
 }
 
 fn is_away(error: &crate::drivers::transport::TransportError) -> bool {
     use crate::drivers::transport::TransportError as E;
-    matches!(error, E::Unreachable { .. } | E::HostKey { .. } | E::Auth { .. } | E::NoCommands { .. })
+    matches!(
+        error,
+        E::Unreachable { .. } | E::HostKey { .. } | E::Auth { .. } | E::NoCommands { .. }
+    )
 }
 
 /// What an error of a balancer means for a step.
 pub(super) fn traffic_end(what: &str, error: TrafficError) -> StepEnd {
     match error {
         TrafficError::Lease(error) => host_end(what, error),
-        error @ (TrafficError::Balancer(_) | TrafficError::Gone { .. }) => StepEnd::Failed(Failure::caused(what, &error)),
+        error @ (TrafficError::Balancer(_) | TrafficError::Gone { .. }) => {
+            StepEnd::Failed(Failure::caused(what, &error))
+        }
     }
 }

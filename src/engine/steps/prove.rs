@@ -14,11 +14,23 @@ pub(in crate::engine) async fn prove(turn: &mut Turn<'_>) -> StepResult {
     let expectation = Expectation::of_target(&policy, &turn.context.job.version);
     let watch = Stopwatch::start();
     let url = turn.ports.probe.url().to_owned();
-    turn.say(EventKind::HostProbing { host: turn.name.clone(), batch: turn.batch, url: url.clone() }).await;
+    turn.say(EventKind::HostProbing {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        url: url.clone(),
+    })
+    .await;
     let passed = ask_until_ready(turn, &policy, &expectation).await;
     let seconds = turn.host.spent("ready", watch.elapsed());
     let (probes, version) = passed.map_err(|end| named(end, &url))?;
-    turn.say(EventKind::HostReady { host: turn.name.clone(), batch: turn.batch, probes, version, seconds }).await;
+    turn.say(EventKind::HostReady {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        probes,
+        version,
+        seconds,
+    })
+    .await;
     Ok(())
 }
 
@@ -33,23 +45,45 @@ fn named(end: StepEnd, url: &str) -> StepEnd {
 pub(in crate::engine) async fn prove_before(turn: &mut Turn<'_>) -> StepResult {
     let policy = turn.context.job.ready.clone();
     let proof = &turn.host.planned.proof;
-    let Some(expectation) = Expectation::of_before(&policy, proof, &turn.context.job.version) else { return Ok(()) };
+    let Some(expectation) = Expectation::of_before(&policy, proof, &turn.context.job.version)
+    else {
+        return Ok(());
+    };
     if !turn.host.belongs_in_traffic() {
         return Ok(());
     }
     let watch = Stopwatch::start();
     let url = turn.ports.probe.url().to_owned();
-    turn.say(EventKind::HostProbing { host: turn.name.clone(), batch: turn.batch, url: url.clone() }).await;
-    let policy = ReadyPolicy { failure_threshold: 0, ..policy };
+    turn.say(EventKind::HostProbing {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        url: url.clone(),
+    })
+    .await;
+    let policy = ReadyPolicy {
+        failure_threshold: 0,
+        ..policy
+    };
     let passed = ask_until_ready(turn, &policy, &expectation).await;
     let seconds = turn.host.spent("revert", watch.elapsed());
     let (probes, version) = passed.map_err(|end| named(end, &url))?;
-    turn.say(EventKind::HostReady { host: turn.name.clone(), batch: turn.batch, probes, version, seconds }).await;
+    turn.say(EventKind::HostReady {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        probes,
+        version,
+        seconds,
+    })
+    .await;
     Ok(())
 }
 
 /// Asks until the gate decides: the first probe at once, the next ones a period apart, start to start.
-async fn ask_until_ready(turn: &mut Turn<'_>, policy: &ReadyPolicy, want: &Expectation) -> StepResult<(u32, Option<String>)> {
+async fn ask_until_ready(
+    turn: &mut Turn<'_>,
+    policy: &ReadyPolicy,
+    want: &Expectation,
+) -> StepResult<(u32, Option<String>)> {
     let started = Instant::now();
     let mut gate = ReadyGate::new(policy);
     turn.pause(policy.initial_delay).await?;

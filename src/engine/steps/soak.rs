@@ -33,20 +33,40 @@ pub(in crate::engine) async fn soak(turn: &mut Turn<'_>) -> StepResult {
         let whole = started + stretch;
         next = (next + policy.period).max(Instant::now());
         // The last probe comes when the stretch is over, and not a period later.
-        let until = if Instant::now() < whole { next.min(whole) } else { next };
+        let until = if Instant::now() < whole {
+            next.min(whole)
+        } else {
+            next
+        };
         turn.pause_until(until).await?;
     }
     let seconds = turn.host.spent("soak", watch.elapsed());
-    turn.say(EventKind::HostSoaked { host: turn.name.clone(), batch: turn.batch, flaps: gate.flaps(), seconds }).await;
+    turn.say(EventKind::HostSoaked {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        flaps: gate.flaps(),
+        seconds,
+    })
+    .await;
     Ok(())
 }
 
 async fn in_traffic(turn: &Turn<'_>) -> StepResult<Result<(), String>> {
     let what = "its balancers could not be read";
-    let servers = turn.context.traffic.servers(&turn.host.found()).await.map_err(|error| traffic_end(what, error))?;
-    let unfit = servers.iter().find(|(entry, seen)| entry.admin == Admin::Ready && seen.admin == Admin::Ready && !seen.usable);
+    let servers = turn
+        .context
+        .traffic
+        .servers(&turn.host.found())
+        .await
+        .map_err(|error| traffic_end(what, error))?;
+    let unfit = servers.iter().find(|(entry, seen)| {
+        entry.admin == Admin::Ready && seen.admin == Admin::Ready && !seen.usable
+    });
     Ok(match unfit {
-        Some((entry, _)) => Err(format!("ready, but balancer `{}` finds `{}/{}` unfit", entry.balancer, entry.pool, entry.server)),
+        Some((entry, _)) => Err(format!(
+            "ready, but balancer `{}` finds `{}/{}` unfit",
+            entry.balancer, entry.pool, entry.server
+        )),
         None => Ok(()),
     })
 }

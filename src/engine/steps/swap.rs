@@ -20,17 +20,34 @@ pub(in crate::engine) async fn swap(turn: &mut Turn<'_>) -> StepResult {
     let revision = turn.context.revision();
     let order = SwapOrder {
         to: SwapTo::Release(turn.host.release.clone()),
-        leaving: turn.host.planned.current.as_ref().map(|current| recipe(turn, current)).transpose()?,
+        leaving: turn
+            .host
+            .planned
+            .current
+            .as_ref()
+            .map(|current| recipe(turn, current))
+            .transpose()?,
         entering: recipe(turn, &turn.host.release)?,
         record: turn.context.record(turn.host, RecordStep::Swap),
         expect: None,
     };
-    turn.say(EventKind::HostSwapping { host: turn.name.clone(), batch: turn.batch, revision }).await;
+    turn.say(EventKind::HostSwapping {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        revision,
+    })
+    .await;
     debug_assert_eq!(turn.cycle.next(), crate::cycle::Action::Do(Step::Swap));
     turn.cycle.begin();
     carry_out(turn, &order, "the new release could not be swapped in").await?;
     let seconds = turn.host.spent("swap", watch.elapsed());
-    turn.say(EventKind::HostSwapped { host: turn.name.clone(), batch: turn.batch, revision, seconds }).await;
+    turn.say(EventKind::HostSwapped {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        revision,
+        seconds,
+    })
+    .await;
     Ok(())
 }
 
@@ -45,14 +62,29 @@ pub(in crate::engine) async fn swap_back(turn: &mut Turn<'_>) -> StepResult {
         }
         None => (SwapTo::Nothing, Some(target.clone()), target),
     };
-    let order = SwapOrder { to, leaving, entering, record: turn.context.record(turn.host, RecordStep::SwapBack), expect: None };
-    carry_out(turn, &order, "the release before could not be swapped back in").await?;
+    let order = SwapOrder {
+        to,
+        leaving,
+        entering,
+        record: turn.context.record(turn.host, RecordStep::SwapBack),
+        expect: None,
+    };
+    carry_out(
+        turn,
+        &order,
+        "the release before could not be swapped back in",
+    )
+    .await?;
     turn.host.spent("revert", watch.elapsed());
     Ok(())
 }
 
 fn recipe(turn: &Turn<'_>, release: &ReleaseRef) -> StepResult<Run> {
-    turn.context.world.recipes.run(turn.name, release).map_err(|reason| StepEnd::Failed(Failure::new(reason)))
+    turn.context
+        .world
+        .recipes
+        .run(turn.name, release)
+        .map_err(|reason| StepEnd::Failed(Failure::new(reason)))
 }
 
 /// Does it; when nobody knows whether it happened, looks at the host first and then does it again, since it converges.
@@ -65,7 +97,12 @@ async fn carry_out(turn: &Turn<'_>, order: &SwapOrder, what: &str) -> StepResult
         match result {
             Ok(swapped) => break swapped,
             Err(error) if may_try_again(&error) && started.elapsed() < RECONNECT + SCRIPT_ENDS => {
-                turn.context.warn(Some(turn.name), format!("{error}; looking at the host before anything else")).await;
+                turn.context
+                    .warn(
+                        Some(turn.name),
+                        format!("{error}; looking at the host before anything else"),
+                    )
+                    .await;
                 settle(turn, &error, what).await?;
             }
             Err(error) => return Err(host_end(what, error)),
@@ -87,7 +124,12 @@ async fn settle(turn: &Turn<'_>, cause: &HostError, what: &str) -> StepResult {
         match turn.ports.driver.inspect(&LockWish::Look).await {
             Ok(facts) if !facts.running => return Ok(()),
             Ok(_) if started.elapsed() < SCRIPT_ENDS => {}
-            Ok(_) => return Err(StepEnd::Lost(Failure::caused(format!("{what}: an earlier script is still at work"), cause))),
+            Ok(_) => {
+                return Err(StepEnd::Lost(Failure::caused(
+                    format!("{what}: an earlier script is still at work"),
+                    cause,
+                )));
+            }
             Err(_) if started.elapsed() < RECONNECT => {}
             Err(error) => return Err(StepEnd::Lost(Failure::caused(what, &error))),
         }
@@ -97,6 +139,11 @@ async fn settle(turn: &Turn<'_>, cause: &HostError, what: &str) -> StepResult {
 
 async fn complain(turn: &Turn<'_>, swapped: &Swapped) {
     if let Some(complaint) = &swapped.stop_complaint {
-        turn.context.warn(Some(turn.name), format!("the stop command failed, and the swap went on: {complaint}")).await;
+        turn.context
+            .warn(
+                Some(turn.name),
+                format!("the stop command failed, and the swap went on: {complaint}"),
+            )
+            .await;
     }
 }
