@@ -12,4 +12,6 @@
 
 mod support;
 
+mod architecture;
 mod engine;
+mod plan;

@@ -70,53 +70,32 @@ pub(super) async fn run(
     } else {
         batch.reports
     };
-    match &verdict {
-        BatchVerdict::Passed => {
-            context
-                .say(EventKind::BatchFinished {
-                    batch: number,
-                    seconds: rounded(watch.elapsed()),
-                })
-                .await
-        }
-        BatchVerdict::Failed(reason) => {
-            context
-                .say(EventKind::BatchFailed {
-                    batch: number,
-                    reason: reason.clone(),
-                })
-                .await
-        }
-        BatchVerdict::Interrupted | BatchVerdict::Abandoned => {
-            context
-                .say(EventKind::BatchFailed {
-                    batch: number,
-                    reason: "interrupted".to_owned(),
-                })
-                .await;
-        }
-        BatchVerdict::Deadline => {
-            context
-                .say(EventKind::BatchFailed {
-                    batch: number,
-                    reason: "the deadline passed".to_owned(),
-                })
-                .await;
-        }
-        BatchVerdict::LostLock => {
-            let reason = context
-                .leases
-                .lost_reason()
-                .unwrap_or_else(|| "a lock was taken away".to_owned());
-            context
-                .say(EventKind::BatchFailed {
-                    batch: number,
-                    reason,
-                })
-                .await;
-        }
-    }
+    context
+        .say(last_word(context, number, &verdict, watch))
+        .await;
     BatchEnd { reports, verdict }
+}
+
+fn last_word(
+    context: &Context,
+    batch: usize,
+    verdict: &BatchVerdict,
+    watch: Stopwatch,
+) -> EventKind {
+    let reason = match verdict {
+        BatchVerdict::Passed => {
+            let seconds = rounded(watch.elapsed());
+            return EventKind::BatchFinished { batch, seconds };
+        }
+        BatchVerdict::Failed(reason) => reason.clone(),
+        BatchVerdict::Interrupted | BatchVerdict::Abandoned => "interrupted".to_owned(),
+        BatchVerdict::Deadline => "the deadline passed".to_owned(),
+        BatchVerdict::LostLock => {
+            let lost = context.leases.lost_reason();
+            lost.unwrap_or_else(|| "a lock was taken away".to_owned())
+        }
+    };
+    EventKind::BatchFailed { batch, reason }
 }
 
 struct Batch<'a> {

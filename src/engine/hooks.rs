@@ -83,7 +83,7 @@ async fn run_for_host(
                         dir: &release.dir,
                     },
                 )
-                .await?
+                .await?;
             }
         }
     }
@@ -107,7 +107,7 @@ pub(super) async fn at_batch(
         match hook.on {
             HookPlace::Local => run(context, hook, None, Place::Here).await?,
             HookPlace::Once => {
-                on_hosts(context, point, index, &facts, hosts.iter().take(1)).await?
+                on_hosts(context, point, index, &facts, hosts.iter().take(1)).await?;
             }
             HookPlace::Host => on_hosts(context, point, index, &facts, hosts.iter()).await?,
         }

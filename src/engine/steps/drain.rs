@@ -58,7 +58,7 @@ pub(in crate::engine) async fn drain(turn: &mut Turn<'_>) -> StepResult {
                         Some(turn.name),
                         format!("{text}; it is swapped all the same"),
                     )
-                    .await
+                    .await;
             }
         }
     }

@@ -101,7 +101,7 @@ impl Turn<'_> {
             self.context.leases.learn(self.name, sent, &result);
             match result {
                 Err(HostError::Transport(_)) if started.elapsed() < RECONNECT => {
-                    tokio::time::sleep(RECONNECT_PAUSE).await
+                    tokio::time::sleep(RECONNECT_PAUSE).await;
                 }
                 result => {
                     return result
