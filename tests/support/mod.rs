@@ -1,0 +1,3 @@
+//! Real parts for tests.
+
+pub mod sshd;
