@@ -1,13 +1,16 @@
 //! All integration tests, in one binary.
 #![allow(
+    missing_docs,
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    missing_docs,
-    unreachable_pub,
+    clippy::print_stderr,
+    clippy::print_stdout,
     clippy::wildcard_enum_match_arm,
-    reason = "a test that meets something unexpected should end with a panic, and its helpers are nobody's interface"
+    clippy::disallowed_methods,
+    reason = "a test that meets something unexpected should end with a panic and say why, and its helpers are nobody's interface"
 )]
 
 mod support;
@@ -15,3 +18,4 @@ mod support;
 mod architecture;
 mod engine;
 mod plan;
+mod transport;

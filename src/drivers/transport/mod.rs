@@ -1,4 +1,17 @@
 //! One connection to one host: scripts in, output back, sockets forwarded.
+//!
+//! * `ssh`: over SSH, by [`open`]; one [`Connector`] is shared by all hosts of a run.
+//! * `local`: this machine, without SSH: [`LocalTransport`].
+//!
+//! Both send a script in the same way (`script`), read its output in the same way (`collect`) and pass the same contract suite,
+//! `tests/transport/contract.rs`.
+
+mod collect;
+mod jitter;
+mod local;
+mod payload;
+mod script;
+mod ssh;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,6 +20,9 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use local::LocalTransport;
+pub use ssh::{Connector, Surroundings, open};
 
 /// A two-way byte stream, such as a forwarded socket.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
