@@ -131,10 +131,7 @@ impl HostDriver for FakeHost {
             }
             let lock = match &host.owner {
                 None => LockSeen::Free,
-                Some(owner) if self.holds(host) => {
-                    drop(owner);
-                    LockSeen::Ours
-                }
+                Some(_) if self.holds(host) => LockSeen::Ours,
                 Some(owner) => LockSeen::Held {
                     owner: Some(Box::new(owner.clone())),
                     file: format!("owner.{}.{}", owner.rollout, owner.token),
