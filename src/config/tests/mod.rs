@@ -1,0 +1,1 @@
+//! The configuration as a whole: what loads, what is found, and that nothing makes it panic.
