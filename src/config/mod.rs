@@ -2,7 +2,7 @@
 //!
 //! [`load`] is the door, [`Loaded`] what comes out, [`Findings`] what comes out instead: every mistake at once. On the way:
 //!
-//! 1. `read`: a file becomes a shape (`schema`) by way of `field`, which notes mistakes and goes on; small values are `values`.
+//! 1. `read`: a file becomes a shape (`schema`) by way of `field`, which notes mistakes and goes on; small values are `values`, `sizes` and `words`.
 //! 2. `merge` and `groups`: several inventories become one; `ranges` and `selector` are their small languages.
 //! 3. `check`: shapes become words of the model, a file for each table; `template` and `command` render, strictly.
 //! 4. `recipes`: what depends on the release, tried for every host and kept until the engine asks.
@@ -23,8 +23,10 @@ mod read;
 mod recipes;
 mod schema;
 mod selector;
+mod sizes;
 mod template;
 mod values;
+mod words;
 
 #[cfg(test)]
 mod tests;

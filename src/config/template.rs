@@ -46,10 +46,7 @@ impl Context {
 
     /// As the template engine takes it.
     pub(crate) fn to_value(&self) -> Value {
-        self.0
-            .iter()
-            .map(|(name, value)| (*name, value.clone()))
-            .collect()
+        Value::from_pairs(self.0.iter().map(|(name, value)| (*name, value.clone())))
     }
 
     /// Whether `vars.port` and the like is there.
@@ -296,15 +293,13 @@ mod tests {
     };
 
     fn context() -> Context {
-        let vars: Value = [
+        let vars = Value::from_pairs([
             ("port", Value::from(8080)),
             ("on", Value::from(true)),
             ("list", Value::from(vec![1, 2])),
             ("again", Value::from("{{ host }}")),
-        ]
-        .into_iter()
-        .collect();
-        let env: Value = [("HOME", "/root")].into_iter().collect();
+        ]);
+        let env = Value::from_pairs([("HOME", "/root")]);
         Context::default()
             .with("host", "web-01")
             .with("vars", vars)

@@ -1,9 +1,9 @@
-//! Small values as they are written in the files: durations, sizes, commands, words out of a fixed list.
+//! Small values as they are written in the files: durations, commands, one text or many, variables. Numbers of hosts are in
+//! [`super::sizes`], words out of a fixed list in [`super::words`].
 //!
 //! Their errors are the texts that people see: what is wrong, then [`HELP_MARK`], then what would be right.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -11,9 +11,6 @@ use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
 use super::diagnostic::nearest;
 use super::field::{Field, HELP_MARK};
-use crate::model::{
-    Become, HookPlace, HookPoint, HostKeyChecking, OnDrainTimeout, OnFailure, Size, Unreachable,
-};
 
 /// A duration: `500ms`, `30s`, `5m`, `1h30m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,107 +70,6 @@ impl Visitor<'_> for SpanVisitor {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(SpanVisitor)
-    }
-}
-
-/// A number of hosts: `3` or `"25%"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct WordedSize(pub(crate) Size);
-
-const SIZE: &str = "a number of hosts such as 3, or a share such as \"25%\"";
-
-fn parse_percent(text: &str) -> Result<Size, String> {
-    let refuse = |help: &str| format!("`{text}` is not a number of hosts{HELP_MARK}{help}");
-    let Some(digits) = text.strip_suffix('%') else {
-        return Err(match text.parse::<u32>() {
-            Ok(number) => refuse(&format!("write the number without quotes: {number}")),
-            Err(_) => refuse(&format!("write {SIZE}")),
-        });
-    };
-    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    match digits.parse::<u32>() {
-        Ok(0) if plain => Err(refuse(
-            "a rollout of 0% would never end: write \"1%\" or more",
-        )),
-        Ok(percent @ 1..=100) if plain => u8::try_from(percent)
-            .map(Size::Percent)
-            .map_err(|_| refuse("write \"1%\" to \"100%\"")),
-        _ => Err(refuse("write \"1%\" to \"100%\"")),
-    }
-}
-
-fn count(number: i64) -> Result<Size, String> {
-    match u32::try_from(number) {
-        Ok(0) => Err(format!(
-            "a rollout of 0 hosts at a time would never end{HELP_MARK}write 1 or more, or a share such as \"25%\""
-        )),
-        Ok(count) => Ok(Size::Count(count)),
-        Err(_) => Err(format!(
-            "`{number}` is not a number of hosts{HELP_MARK}write {SIZE}"
-        )),
-    }
-}
-
-struct SizeVisitor;
-
-impl Visitor<'_> for SizeVisitor {
-    type Value = WordedSize;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(SIZE)
-    }
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<WordedSize, E> {
-        parse_percent(text).map(WordedSize).map_err(E::custom)
-    }
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<WordedSize, E> {
-        count(number).map(WordedSize).map_err(E::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for WordedSize {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SizeVisitor)
-    }
-}
-
-/// One size or a list of them.
-#[derive(Debug, Clone)]
-pub(crate) enum Sizes {
-    /// `batch = "25%"`.
-    One(Size),
-    /// `batch = [1, "25%"]`.
-    Many(Vec<Field<WordedSize>>),
-}
-
-struct SizesVisitor;
-
-impl<'de> Visitor<'de> for SizesVisitor {
-    type Value = Sizes;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SIZE}, or an array of these")
-    }
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Sizes, E> {
-        SizeVisitor.visit_str(text).map(|size| Sizes::One(size.0))
-    }
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Sizes, E> {
-        SizeVisitor.visit_i64(number).map(|size| Sizes::One(size.0))
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Sizes, A::Error> {
-        let mut sizes = Vec::new();
-        while let Some(size) = seq.next_element()? {
-            sizes.push(size);
-        }
-        if sizes.is_empty() {
-            return Err(de::Error::custom(format!(
-                "there is no size in this array{HELP_MARK}write {SIZE}"
-            )));
-        }
-        Ok(Sizes::Many(sizes))
-    }
-}
-
-impl<'de> Deserialize<'de> for Sizes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SizesVisitor)
     }
 }
 
@@ -338,97 +234,12 @@ fn to_template_value(value: toml::Value) -> minijinja::Value {
         toml::Value::Boolean(flag) => minijinja::Value::from(flag),
         toml::Value::Datetime(date) => minijinja::Value::from(date.to_string()),
         toml::Value::Array(list) => list.into_iter().map(to_template_value).collect(),
-        toml::Value::Table(table) => table
-            .into_iter()
-            .map(|(key, value)| (key, to_template_value(value)))
-            .collect(),
+        toml::Value::Table(table) => minijinja::Value::from_pairs(
+            table
+                .into_iter()
+                .map(|(key, value)| (key, to_template_value(value))),
+        ),
     }
-}
-
-/// Which way the readiness URL is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Via {
-    /// Through the host's `sshd`.
-    Ssh,
-    /// From this machine.
-    Direct,
-}
-
-/// A value that is written as one of a few words.
-pub(crate) trait Vocabulary: Copy + 'static {
-    /// Every word with what it means.
-    const WORDS: &'static [(&'static str, Self)];
-}
-
-/// One of the words of `T`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Word<T>(pub(crate) T);
-
-fn all_words<T: Vocabulary>() -> String {
-    let words: Vec<String> = T::WORDS
-        .iter()
-        .map(|(word, _)| format!("{word:?}"))
-        .collect();
-    words.join(", ")
-}
-
-impl<'de, T: Vocabulary> Deserialize<'de> for Word<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WordVisitor<T>(PhantomData<T>);
-        impl<T: Vocabulary> Visitor<'_> for WordVisitor<T> {
-            type Value = Word<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "one of {}", all_words::<T>())
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Word<T>, E> {
-                if let Some((_, meaning)) = T::WORDS.iter().find(|(word, _)| *word == text) {
-                    return Ok(Word(*meaning));
-                }
-                let help = match nearest(text, T::WORDS.iter().map(|(word, _)| *word)) {
-                    Some(word) => {
-                        format!("did you mean \"{word}\"? Words there: {}", all_words::<T>())
-                    }
-                    None => format!("write one of {}", all_words::<T>()),
-                };
-                Err(E::custom(format!("unknown word `{text}`{HELP_MARK}{help}")))
-            }
-        }
-        deserializer.deserialize_any(WordVisitor(PhantomData))
-    }
-}
-
-macro_rules! vocabulary {
-    ($($type:ty { $($word:literal => $value:expr),+ $(,)? })+) => {
-        $(impl Vocabulary for $type {
-            const WORDS: &'static [(&'static str, Self)] = &[$(($word, $value)),+];
-        })+
-    };
-}
-
-vocabulary! {
-    Via { "ssh" => Self::Ssh, "direct" => Self::Direct }
-    HostKeyChecking { "strict" => Self::Strict, "accept-new" => Self::AcceptNew }
-    Become { "none" => Self::None, "sudo" => Self::Sudo, "doas" => Self::Doas, "sudo-all" => Self::SudoAll }
-    OnFailure { "revert-batch" => Self::RevertBatch, "revert-all" => Self::RevertAll, "halt" => Self::Halt }
-    Unreachable { "fail" => Self::Fail, "skip" => Self::Skip }
-    OnDrainTimeout { "fail" => Self::Fail, "continue" => Self::Continue }
-    HookPlace { "local" => Self::Local, "host" => Self::Host, "once" => Self::Once }
-}
-
-#[expect(
-    clippy::indexing_slicing,
-    reason = "in a constant, where a wrong index does not compile"
-)]
-impl Vocabulary for HookPoint {
-    const WORDS: &'static [(&'static str, Self)] = &{
-        let mut words = [("", Self::BeforeRollout); Self::ALL.len()];
-        let mut at = 0;
-        while at < words.len() {
-            words[at] = (Self::ALL[at].1, Self::ALL[at].0);
-            at += 1;
-        }
-        words
-    };
 }
 
 #[cfg(test)]
@@ -476,21 +287,6 @@ mod tests {
         assert!(parse_duration("90").unwrap_err().contains("\"90s\""));
     }
 
-    #[test]
-    fn shares_are_one_to_a_hundred_percent() {
-        assert_eq!(parse_percent("25%"), Ok(Size::Percent(25)));
-        assert_eq!(parse_percent("100%"), Ok(Size::Percent(100)));
-        for bad in ["0%", "101%", "-1%", "+5%", "%", "5", "5 %", "2.5%"] {
-            assert!(parse_percent(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn every_point_of_a_hook_has_its_word() {
-        assert_eq!(HookPoint::WORDS.len(), HookPoint::ALL.len());
-        assert!(HookPoint::WORDS.contains(&("on-revert", HookPoint::OnRevert)));
-    }
-
     proptest! {
         #[test]
         fn a_written_duration_is_read_back(hours in 0u64..100, minutes in 0u64..60, seconds in 0u64..60, millis in 0u64..1000) {
@@ -502,7 +298,6 @@ mod tests {
         #[test]
         fn no_text_makes_a_value_panic(text in ".*") {
             let _ = parse_duration(&text);
-            let _ = parse_percent(&text);
         }
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::config::diagnostic::{FileId, Place, Report};
 use crate::config::field::{Field, Table};
 use crate::config::schema::playbook::{Drain, Strategy as Shape};
-use crate::config::values::{PauseText, Sizes, Span};
+use crate::config::sizes::Sizes;
+use crate::config::values::{PauseText, Span};
 use crate::model::{DrainPolicy, OnDrainTimeout, OnFailure, Pause, Size, Strategy, Unreachable};
 
 /// A duration, or its default.

@@ -16,7 +16,7 @@ use crate::config::field::{Field, Table};
 use crate::config::paths;
 use crate::config::schema::playbook::{Ready as Shape, VersionFrom};
 use crate::config::template::Context;
-use crate::config::values::Via;
+use crate::config::words::Via;
 use crate::model::{ReadyPolicy, VersionCheck};
 
 /// The checked table.

@@ -173,13 +173,13 @@ impl Given {
         });
         Self {
             vars: vars.to_vec(),
-            env: env.collect(),
+            env: Value::from_pairs(env),
         }
     }
 
     /// For what belongs to no host.
     pub(crate) fn context(&self) -> Context {
-        let vars: Value = self.vars.iter().cloned().collect();
+        let vars = Value::from_pairs(self.vars.iter().cloned());
         Context::default()
             .with("vars", vars)
             .with("env", self.env.clone())
@@ -191,7 +191,7 @@ impl Given {
         for (name, value) in &self.vars {
             vars.insert(name.clone(), Value::from(value.clone()));
         }
-        let vars: Value = vars.into_iter().collect();
+        let vars = Value::from_pairs(vars);
         Context::default()
             .with("vars", vars)
             .with("env", self.env.clone())

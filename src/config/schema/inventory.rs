@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use crate::config::field::{Entries, Family, Field, Shape, Table, known_keys};
-use crate::config::values::{Label, OneOrMany, Span, Var, Word};
+use crate::config::values::{Label, OneOrMany, Span, Var};
+use crate::config::words::Word;
 use crate::model::{Become, HostKeyChecking};
 
 /// The whole file.

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 
 use crate::config::field::{Family, Field, Shape, Table, known_keys};
-use crate::config::values::{OneOrMany, PauseText, Sizes, Span, Via, Word, WordedSize, Words};
+use crate::config::sizes::{Sizes, WordedSize};
+use crate::config::values::{OneOrMany, PauseText, Span, Words};
+use crate::config::words::{Via, Word};
 use crate::model::{HookPlace, HookPoint, OnDrainTimeout, OnFailure, Unreachable};
 
 /// The whole file.
