@@ -287,6 +287,20 @@ mod tests {
         report.add_argument("--version: bad", "write one");
         let findings = report.into_findings();
         assert_eq!(findings.count(), 2);
-        insta::assert_snapshot!(findings.render(false), @"");
+        insta::assert_snapshot!(findings.render(false), @r"
+        error: --version: bad
+         |
+        help: write one
+
+        error: bad
+         --> x.toml:1:1
+          |
+        1 | a = 1
+          | ^
+          |
+        help: for web-01
+
+        2 errors; nothing was contacted
+        ");
     }
 }

@@ -86,7 +86,11 @@ where
     let (shape, notes) = collect(family, || {
         Table::<T>::deserialize(Deserializer::from(table))
     });
+    let echoes_from = broken_header(&text, &syntax).unwrap_or(usize::MAX);
     for note in notes {
+        if note.span.start > echoes_from && note.title.starts_with("unknown key") {
+            continue;
+        }
         report.add(Place::at(file, &note.span), note.title, note.help);
     }
     let (shape, whole) = match shape {
@@ -97,6 +101,19 @@ where
         }
     };
     Part { file, shape, whole }
+}
+
+/// Where a table's header was not understood: its keys then seem to stand in the table before.
+fn broken_header(text: &str, errors: &[toml::de::Error]) -> Option<usize> {
+    let starts = errors.iter().filter_map(|error| Some(error.span()?.start));
+    starts
+        .filter(|start| {
+            let before = text.get(..*start).unwrap_or_default();
+            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+            text.get(line_start..)
+                .is_some_and(|line| line.trim_start().starts_with('['))
+        })
+        .min()
 }
 
 fn note_syntax(file: FileId, text: &str, errors: &[toml::de::Error], report: &mut Report) {

@@ -81,6 +81,13 @@ impl HookRecipe {
 type Misplaced<'a> = (&'a Text, Vec<Fault>);
 
 impl CommandRecipe {
+    fn check(&self, scope: &Scope, report: &mut Report) {
+        match self {
+            Self::Shell(text) => text.check(scope, report),
+            Self::Argv(words) => words.iter().for_each(|word| word.check(scope, report)),
+        }
+    }
+
     fn render(&self, scope: &Scope, context: &Context) -> Result<Command, Misplaced<'_>> {
         match self {
             Self::Shell(text) => command::render(&text.text, scope, context)
@@ -149,6 +156,7 @@ pub(crate) struct Book {
 impl Book {
     /// Renders everything once for every host with stand-ins for the release, so that nothing fails later.
     pub(crate) fn try_all(&self, report: &mut Report) {
+        self.check_names(report);
         let release = ReleaseRef {
             revision: Revision(1),
             version: Some(self.version.clone()),
@@ -170,6 +178,26 @@ impl Book {
             if let Err((text, faults)) = hook.run.render(&ROLLOUT, &self.global) {
                 text.report_faults(faults, "", report);
             }
+        }
+    }
+
+    /// What can be told without a host: the fleet may be empty because of another mistake.
+    fn check_names(&self, report: &mut Report) {
+        let mut of_host: Vec<&CommandRecipe> = self.run.logs.iter().collect();
+        match &self.run.restart {
+            RestartRecipe::Systemd(unit) => unit.check(&RELEASE, report),
+            RestartRecipe::Commands {
+                start,
+                stop,
+                restart,
+            } => of_host.extend([start, stop, restart].into_iter().flatten()),
+        }
+        for command in of_host {
+            command.check(&RELEASE, report);
+        }
+        for hook in &self.hooks {
+            let scope = if hook.has_host() { &RELEASE } else { &ROLLOUT };
+            hook.run.check(scope, report);
         }
     }
 

@@ -191,7 +191,12 @@ mod tests {
             .iter()
             .map(|fault| format!("{} ({})", fault.title, fault.help))
             .collect();
-        insta::assert_snapshot!(titles.join("\n"), @"");
+        insta::assert_snapshot!(titles.join("\n"), @r"
+        no host and no group of the inventory is called `wbe` (did you mean `web`?)
+        no host and no group of the inventory is called `web-07` (did you mean `web-01`?)
+        no host of the inventory has a label `zoen` (did you mean `zone`?)
+        a term of this selector is empty (write terms with single commas between them, such as web,&zone=a,!web-03)
+        ");
     }
 
     proptest! {

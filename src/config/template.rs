@@ -81,6 +81,17 @@ pub(crate) fn render(source: &str, scope: &Scope, context: &Context) -> Result<S
     render_with(&environment, source, scope, context)
 }
 
+/// What is wrong with a text's template whatever the values are: its syntax, and names that do not exist where it stands.
+pub(crate) fn check(source: &str, scope: &Scope) -> Vec<Fault> {
+    if !is_template(source) {
+        return Vec::new();
+    }
+    match strict_environment().template_from_str(source) {
+        Ok(template) => name_faults(&template.undeclared_variables(false), source, scope),
+        Err(error) => vec![fault(&error, source, &Context::default())],
+    }
+}
+
 /// An environment without includes, macros or debug output, in which an undefined name is an error.
 pub(super) fn strict_environment() -> Environment<'static> {
     let mut environment = Environment::new();
@@ -229,6 +240,13 @@ fn fault(error: &Error, source: &str, context: &Context) -> Fault {
             let (title, help) = detail
                 .split_once(super::field::HELP_MARK)
                 .map_or((detail.as_str(), ""), |(title, help)| (title, help));
+            let help = match kind {
+                ErrorKind::SyntaxError => "write a template of Jinja, such as {{ host }}",
+                ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction => {
+                    "use one of Jinja's, such as `default`, `lower`, `replace`, `join`"
+                }
+                _ => help,
+            };
             Fault {
                 title: format!("this template does not work: {title}"),
                 help: help.to_owned(),
@@ -348,6 +366,18 @@ mod tests {
             "{% include 'x' %}",
         ]
         .map(faults);
-        insta::assert_snapshot!(all.join("\n"), @"");
+        insta::assert_snapshot!(all.join("\n"), @r#"
+        {{ hots }} @hots: `hots` is not defined (did you mean `host`? Names there: host, vars, env)
+        {{ nope }}-{{ other }} @nope: `nope` is not defined (names there: host, vars, env; variables of yours are written `vars.nope`)
+        {{ nope }}-{{ other }} @other: `other` is not defined (names there: host, vars, env; variables of yours are written `vars.other`)
+        {{ revision }} @revision: `revision` cannot be used here (the root is the same for every release)
+        x {{ vars.prot }} @vars.prot: `vars.prot` is not defined (did you mean `vars.port`?)
+        {{ env.NOPE_X }} @env.NOPE_X: `env.NOPE_X` is not defined (set the environment variable NOPE_X, or write {{ env.NOPE_X | default("…") }})
+        {% if host == 'a' %}{{ vars.nope }}{% endif %} @vars.nope: `vars.nope` is not defined (give it a value under `vars` of a group or host in the inventory, or with --var nope=…)
+        {{ vars.list }} @vars.list: this template does not work: a list has no text (write one element of it, or join a list: {{ x | join(" ") }})
+        {{ host @host: this template does not work: unexpected end of input, expected end of variable block (write a template of Jinja, such as {{ host }})
+        {{ host | nofilter }} @nofilter: this template does not work: filter nofilter is unknown (use one of Jinja's, such as `default`, `lower`, `replace`, `join`)
+        {% include 'x' %} @include: this template does not work: unknown statement include (write a template of Jinja, such as {{ host }})
+        "#);
     }
 }

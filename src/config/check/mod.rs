@@ -63,6 +63,11 @@ impl Text {
         }
     }
 
+    /// Checks what can be told without values, so that it is told even where there is no host to render for.
+    pub(crate) fn check(&self, scope: &Scope, report: &mut Report) {
+        self.report_faults(template::check(&self.text, scope), "", report);
+    }
+
     /// Adds faults of this template to the report, at their places inside it.
     pub(crate) fn report_faults(&self, faults: Vec<Fault>, who: &str, report: &mut Report) {
         for fault in faults {

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::config::ReadyRoute;
 use crate::config::check::policy::{positive, span};
-use crate::config::check::scope::LOCAL;
+use crate::config::check::scope::{LOCAL, READY};
 use crate::config::check::{Text, required};
 use crate::config::diagnostic::{FileId, Place, Report};
 use crate::config::field::{Field, Table};
@@ -53,6 +53,9 @@ pub(crate) fn check(
         "\"http://127.0.0.1:8080/health/ready\"",
         report,
     );
+    if let Some(http) = &http {
+        http.check(&READY, report);
+    }
     Some(Ready {
         http,
         policy: ReadyPolicy {
@@ -211,9 +214,9 @@ pub(crate) fn check_url(url: &str) -> Result<(), String> {
                     "a name and password in the URL are not supported: take them out".to_owned(),
                 );
             }
-            if authority.as_str().ends_with(':')
-                || (authority.port().is_some() && authority.port_u16().is_none())
-            {
+            let after_host = authority.as_str().get(authority.host().len()..);
+            let port = after_host.unwrap_or_default().strip_prefix(':');
+            if port.is_some_and(|port| port.parse::<u16>().is_err() || port == "0") {
                 return Err(format!("the port is not one: {HELP}"));
             }
             Ok(())

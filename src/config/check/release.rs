@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::check::scope::ARTIFACT;
+use crate::config::check::scope::{ARTIFACT, ROOT};
 use crate::config::check::{Text, required};
 use crate::config::diagnostic::{FileId, Place, Report, nearest};
 use crate::config::field::{Field, Table};
@@ -52,6 +52,7 @@ pub(crate) fn check(
             text: "/opt/{{ service }}".to_owned(),
         },
     };
+    root.check(&ROOT, report);
     // What a source is depends on the kind, so of another kind its source is not looked at.
     kind(shape, file, &at, report)?;
     let source = required(

@@ -46,12 +46,17 @@ pub(crate) fn entries(
                 }),
                 Field::Bad => None,
             };
-            Entry {
+            let entry = Entry {
                 balancer: required(&shape.balancer, (file, &at), "balancer", "\"edge\"", report),
                 pool: required(&shape.pool, (file, &at), "pool", "\"app\"", report),
                 server,
                 at,
+            };
+            let texts = [&entry.balancer, &entry.pool, &entry.server];
+            for text in texts.into_iter().flatten() {
+                text.check(&TRAFFIC, report);
             }
+            entry
         })
         .collect()
 }

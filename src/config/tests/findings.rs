@@ -81,7 +81,7 @@ fn syntax_errors_do_not_hide_what_follows_nor_the_other_file() {
 
 #[test]
 fn a_file_that_is_not_there_does_not_hide_the_other_one() {
-    let files = Files::new("", &playbook_with("keep", "keep").replace("[run]", "[rum]"));
+    let files = Files::new("", &playbook_with("[run]", "[rum]"));
     let mut request = files.request();
     request.inventories = vec![files.path().join("nope.toml")];
     insta::assert_snapshot!(files.findings(&request));
