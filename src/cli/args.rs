@@ -127,5 +127,5 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {
-    crate::config::values::parse_duration(text)
+    crate::config::parse_duration(text)
 }

@@ -100,7 +100,7 @@ fn ports(
         .map_err(|error| format!("host `{}`: {error}", spec.name))?;
     let driver = host::open(
         Arc::clone(transport),
-        spec.root.clone(),
+        &spec.root,
         job.rollout.clone(),
         job.token.clone(),
     );

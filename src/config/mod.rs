@@ -33,6 +33,7 @@ mod tests;
 
 pub use diagnostic::Findings;
 pub use load::load;
+pub(crate) use values::parse_duration;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

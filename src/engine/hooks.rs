@@ -56,6 +56,15 @@ pub(super) async fn at_host_warning(turn: &mut Turn<'_>, point: HookPoint) {
     }
 }
 
+/// Runs what the playbook has for a failure, for this host; it can only warn.
+pub(super) async fn after_failure(turn: &Turn<'_>) {
+    let this = BTreeSet::from([turn.name.clone()]);
+    let point = HookPoint::OnFailure;
+    if let Err(failure) = at_batch(turn.context, point, turn.batch, &this).await {
+        turn.context.warn(Some(turn.name), failure.line()).await;
+    }
+}
+
 async fn run_for_host(
     context: &Context,
     point: HookPoint,
@@ -90,7 +99,8 @@ async fn run_for_host(
     Ok(())
 }
 
-/// Runs the hooks of a batch or rollout point over `hosts`; the first failure ends it.
+/// Runs the hooks of a batch or rollout point over `hosts`, in the order of the playbook; the first failure ends it. `batch` is 0 at
+/// points of the whole rollout.
 pub(super) async fn at_batch(
     context: &Context,
     point: HookPoint,
@@ -98,53 +108,44 @@ pub(super) async fn at_batch(
     hosts: &BTreeSet<HostName>,
 ) -> Result<(), Failure> {
     let facts = facts(context, point, (batch > 0).then_some(batch), hosts);
-    let plain = context
-        .world
-        .recipes
-        .hooks(point, None, &facts)
-        .map_err(Failure::new)?;
-    for (index, hook) in plain.iter().enumerate() {
-        match hook.on {
-            HookPlace::Local => run(context, hook, None, Place::Here).await?,
-            HookPlace::Once => {
-                on_hosts(context, point, index, &facts, hosts.iter().take(1)).await?;
-            }
-            HookPlace::Host => on_hosts(context, point, index, &facts, hosts.iter()).await?,
-        }
+    for (host, hook) in in_order(context, point, hosts, &facts)? {
+        let place = match host.and_then(|name| Some((name, context.host(name)?))) {
+            Some((name, host)) => Place::There {
+                name,
+                dir: &host.release.dir,
+            },
+            None => Place::Here,
+        };
+        run(context, &hook, host, place).await?;
     }
     Ok(())
 }
 
-async fn on_hosts(
+/// What a batch or rollout point runs, and where: `None` is this machine.
+fn in_order<'a>(
     context: &Context,
     point: HookPoint,
-    index: usize,
+    hosts: &'a BTreeSet<HostName>,
     facts: &[(&str, String)],
-    hosts: impl Iterator<Item = &HostName>,
-) -> Result<(), Failure> {
-    for name in hosts {
+) -> Result<Vec<(Option<&'a HostName>, Hook)>, Failure> {
+    let recipes = &context.world.recipes;
+    let local = recipes.hooks(point, None, facts).map_err(Failure::new)?;
+    let mut all: Vec<(Option<&HostName>, Hook)> =
+        local.into_iter().map(|hook| (None, hook)).collect();
+    for (place, name) in hosts.iter().enumerate() {
         let Some(host) = context.host(name) else {
             continue;
         };
-        let rendered = context
-            .world
-            .recipes
-            .hooks(point, Some((name, &host.release)), facts)
-            .map_err(Failure::new)?;
-        if let Some(hook) = rendered.get(index) {
-            run(
-                context,
-                hook,
-                Some(name),
-                Place::There {
-                    name,
-                    dir: &host.release.dir,
-                },
-            )
-            .await?;
-        }
+        let hooks = recipes.hooks(point, Some((name, &host.release)), facts);
+        let here = hooks.map_err(Failure::new)?.into_iter();
+        all.extend(
+            here.filter(|hook| place == 0 || hook.on != HookPlace::Once)
+                .map(|hook| (Some(name), hook)),
+        );
     }
-    Ok(())
+    // A stable sort: hosts keep their order within one hook.
+    all.sort_by_key(|(_, hook)| hook.number);
+    Ok(all)
 }
 
 fn facts(
@@ -155,6 +156,7 @@ fn facts(
 ) -> Vec<(&'static str, String)> {
     let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
     let mut facts = vec![
+        ("COMMAND", context.job.command.clone()),
         ("ROLLOUT", context.job.rollout.to_string()),
         ("REVISION", context.revision().to_string()),
         ("EVENT", point.as_str().to_owned()),

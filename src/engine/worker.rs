@@ -160,7 +160,7 @@ async fn account(
         })
         .await;
         turn.context.note_failed(turn.name);
-        hooks::at_host_warning(turn, HookPoint::OnFailure).await;
+        hooks::after_failure(turn).await;
     }
     if lost && turn.cycle.was_touched() {
         turn.cycle.strand(failure);

@@ -9,11 +9,11 @@
 //! * [`release`]: which release each host runs, and which number the new one gets (F3, F4).
 //! * [`standing`]: whether a host is in traffic, sick, or an operator's.
 //! * [`refusal`]: what cannot work, said before anything is touched.
-//! * `document`: the plan's document for scripts (F15).
+//! * [`document`]: the plan's document for scripts (F15).
 
 pub mod batch;
 pub mod capacity;
-//DOC pub mod document;
+pub mod document;
 pub mod make;
 pub mod refusal;
 pub mod release;
@@ -26,7 +26,7 @@ use crate::model::{
     Revision, ServiceName, Sha256, Strategy, TrafficSeen, Version,
 };
 
-//DOC pub use document::PlanDocument;
+pub use document::PlanDocument;
 pub use make::make;
 pub use standing::Standing;
 
@@ -163,5 +163,41 @@ impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty()
+    }
+}
+
+impl Plan {
+    /// The plan as users and scripts see it.
+    pub fn document(&self) -> PlanDocument {
+        PlanDocument {
+            v: document::FORMAT,
+            service: self.service.clone(),
+            version: self.version.clone(),
+            revision: self.revision,
+            batches: self.batches.clone(),
+            least_usable: self.least_usable,
+            refused: self.refused.clone(),
+            warnings: self.warnings.clone(),
+            hosts: self.hosts.iter().map(PlannedHost::document).collect(),
+        }
+    }
+}
+
+impl PlannedHost {
+    fn document(&self) -> document::PlanHost {
+        document::PlanHost {
+            host: self.host.clone(),
+            action: match self.action {
+                HostAction::Update => document::PlanAction::Update,
+                HostAction::Skip => document::PlanAction::Skip,
+                HostAction::Leave => document::PlanAction::Leave,
+            },
+            reason: self.reason.clone(),
+            current: self.current.as_ref().map(|current| document::PlanCurrent {
+                revision: current.revision,
+                version: current.version.clone(),
+            }),
+            traffic: self.traffic.clone(),
+        }
     }
 }
