@@ -2,4 +2,5 @@
 pub mod config;
 pub mod drivers;
 pub mod event;
+pub mod far;
 pub mod model;
