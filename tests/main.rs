@@ -17,5 +17,6 @@ mod support;
 
 mod architecture;
 mod engine;
+mod far;
 mod plan;
 mod transport;

@@ -1,4 +1,5 @@
 //! What tests stand on: real parts, and doubles where the real thing cannot.
 
+pub mod local_shell;
 pub mod sshd;
 pub mod world;

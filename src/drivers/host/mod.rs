@@ -1,15 +1,31 @@
 //! Everything that rollgate does on a host, as one trait. The engine knows nothing else of a host.
 
+mod shell;
+
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::drivers::transport::TransportError;
+use crate::drivers::transport::{Transport, TransportError};
 use crate::model::{
-    Artifact, Command, HostFacts, LockOwner, Record, ReleaseRef, RevisionLine, RolloutLine, Run,
-    Sha256,
+    Artifact, Command, HostFacts, LockOwner, LockToken, Record, ReleaseRef, RevisionLine,
+    RolloutId, RolloutLine, Run, Sha256,
 };
+
+/// The driver for a host with a POSIX shell.
+///
+/// `root` is the folder of releases there, absolute: with another one every call answers [`HostError::Failed`] and nothing is sent.
+/// `rollout` and `token` name this process: the lock that [`HostDriver::inspect`] takes, and the fence of every other call.
+pub fn open(
+    transport: Arc<dyn Transport>,
+    root: &str,
+    rollout: RolloutId,
+    token: LockToken,
+) -> Arc<dyn HostDriver> {
+    Arc::new(shell::ShellHost::new(transport, root, rollout, token))
+}
 
 /// What an inspection does about the lock, in the same round trip.
 #[derive(Debug, Clone, PartialEq, Eq)]
