@@ -6,7 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Rolls a release over a fleet of hosts, a batch at a time, behind its load balancers; what fails is taken back.
 #[derive(Debug, Parser)]
-#[command(name = "rollgate", version, max_term_width = 100, propagate_version = false)]
+#[command(
+    name = "rollgate",
+    version,
+    max_term_width = 100,
+    propagate_version = false
+)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -20,7 +25,13 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Common {
     /// Inventory file; may be given several times, later ones win [default: inventory.toml]
-    #[arg(short, long = "inventory", global = true, value_name = "FILE", env = "ROLLGATE_INVENTORY")]
+    #[arg(
+        short,
+        long = "inventory",
+        global = true,
+        value_name = "FILE",
+        env = "ROLLGATE_INVENTORY"
+    )]
     pub inventory: Vec<PathBuf>,
     /// How to say what happens [default: human on a terminal, plain elsewhere]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]

@@ -22,7 +22,13 @@ pub(super) async fn run(common: &Common, deploy: &Deploy, terminal: &Terminal) -
     // Before anything else: a signal that comes before there is a listener is not heard.
     let stop = match signals::listen() {
         Ok(stop) => stop,
-        Err(error) => return terminal.refuse(ExitStatus::Refused, "cannot listen for signals", &error.to_string()),
+        Err(error) => {
+            return terminal.refuse(
+                ExitStatus::Refused,
+                "cannot listen for signals",
+                &error.to_string(),
+            );
+        }
     };
     let loaded = match terminal.load(common, &deploy.subject) {
         Ok(loaded) => loaded,
@@ -30,7 +36,11 @@ pub(super) async fn run(common: &Common, deploy: &Deploy, terminal: &Terminal) -
     };
     if loaded.strategy.pause == Pause::Manual && !deploy.approve && !terminal.can_ask() {
         let hint = "run it at a terminal, or approve all pauses with `--approve`";
-        return terminal.refuse(ExitStatus::Usage, "`pause = \"manual\"` needs somebody to ask", hint);
+        return terminal.refuse(
+            ExitStatus::Usage,
+            "`pause = \"manual\"` needs somebody to ask",
+            hint,
+        );
     }
     let options = Options {
         timeout: deploy.timeout,
@@ -44,7 +54,8 @@ pub(super) async fn run(common: &Common, deploy: &Deploy, terminal: &Terminal) -
     let journal = match store::open(&wired.job.rollout) {
         Ok(journal) => journal,
         Err(error) => {
-            let hint = "nothing was contacted; name a folder that can be written with XDG_STATE_HOME";
+            let hint =
+                "nothing was contacted; name a folder that can be written with XDG_STATE_HOME";
             return terminal.refuse(ExitStatus::Refused, &error.to_string(), hint);
         }
     };
@@ -60,7 +71,11 @@ pub(super) async fn run(common: &Common, deploy: &Deploy, terminal: &Terminal) -
     outcome.exit_status()
 }
 
-async fn carry_out(wired: &Wired, emitter: &Arc<Emitter>, stop: watch::Receiver<StopWish>) -> Outcome {
+async fn carry_out(
+    wired: &Wired,
+    emitter: &Arc<Emitter>,
+    stop: watch::Receiver<StopWish>,
+) -> Outcome {
     let (job, world) = (wired.job.clone(), wired.world.clone());
     let echo = say_stop(Arc::clone(emitter), stop.clone());
     let rollout = engine::deploy(job, world, Arc::clone(emitter), stop.clone());
@@ -75,7 +90,13 @@ async fn carry_out(wired: &Wired, emitter: &Arc<Emitter>, stop: watch::Receiver<
 async fn say_stop(emitter: Arc<Emitter>, mut stop: watch::Receiver<StopWish>) {
     if stop.wait_for(|wish| *wish > StopWish::None).await.is_ok() {
         let text = "stopping: no new host starts, hosts under way are brought to a safe end; once more stops at once";
-        emitter.say(EventKind::Log { level: Level::Warning, text: text.to_owned(), host: None }).await;
+        emitter
+            .say(EventKind::Log {
+                level: Level::Warning,
+                text: text.to_owned(),
+                host: None,
+            })
+            .await;
     }
     std::future::pending().await
 }

@@ -46,7 +46,9 @@ pub async fn run(typed: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCod
         }
     };
     let status = match &cli.command {
-        args::Verb::Deploy(deploy) if deploy.dry_run => show::dry_run(&cli.common, deploy, &terminal).await,
+        args::Verb::Deploy(deploy) if deploy.dry_run => {
+            show::dry_run(&cli.common, deploy, &terminal).await
+        }
         args::Verb::Deploy(deploy) => deploy::run(&cli.common, deploy, &terminal).await,
         args::Verb::Plan(plan) => show::plan(&cli.common, plan, &terminal).await,
     };
@@ -56,5 +58,9 @@ pub async fn run(typed: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCod
 fn usage(error: &clap::Error) -> ExitCode {
     // `--help` and `--version` come as errors too; they are answers, on standard output. A closed pager is no reason to fail.
     drop(error.print());
-    ExitCode::from(if error.use_stderr() { ExitStatus::Usage.code() } else { ExitStatus::Done.code() })
+    ExitCode::from(if error.use_stderr() {
+        ExitStatus::Usage.code()
+    } else {
+        ExitStatus::Done.code()
+    })
 }

@@ -28,9 +28,13 @@ impl People for AtTerminal {
 
 fn ask(question: &str) -> bool {
     let mut screen = std::io::stderr();
-    if write!(screen, "{question} [y/N] ").and_then(|()| screen.flush()).is_err() {
+    if write!(screen, "{question} [y/N] ")
+        .and_then(|()| screen.flush())
+        .is_err()
+    {
         return false;
     }
     let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+    std::io::stdin().lock().read_line(&mut answer).is_ok()
+        && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }

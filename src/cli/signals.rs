@@ -12,14 +12,20 @@ use crate::engine::StopWish;
 /// # Errors
 /// When the system refuses a handler.
 pub(super) fn listen() -> io::Result<watch::Receiver<StopWish>> {
-    let streams = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+    let streams = [
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::hangup())?,
+    ];
     let (say, wishes) = watch::channel(StopWish::None);
     tokio::spawn(async move {
         let [mut interrupt, mut terminate, mut hangup] = streams;
-        let mut next = async || tokio::select! {
-            () = came(&mut interrupt) => {}
-            () = came(&mut terminate) => {}
-            () = came(&mut hangup) => {}
+        let mut next = async || {
+            tokio::select! {
+                () = came(&mut interrupt) => {}
+                () = came(&mut terminate) => {}
+                () = came(&mut hangup) => {}
+            }
         };
         next().await;
         say.send_replace(StopWish::Gently);

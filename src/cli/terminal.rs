@@ -33,7 +33,9 @@ impl Terminal {
             Some(OutputFormat::Github | OutputFormat::Gitlab) => {
                 return Err("`--output github` and `--output gitlab` are not supported yet; use `--output plain`".to_owned());
             }
-            None if std::io::stderr().is_terminal() && std::io::stdout().is_terminal() => Output::Human,
+            None if std::io::stderr().is_terminal() && std::io::stdout().is_terminal() => {
+                Output::Human
+            }
             None => Output::Plain,
         };
         let color = !common.no_color && report::color_wanted();

@@ -74,14 +74,22 @@ pub(super) fn wire(loaded: &Loaded, subject: &Subject, options: Options) -> Resu
     }
     let world = World {
         hosts,
-        balancers: loaded.balancers.iter().map(|spec| balancer_port(spec, &transports)).collect(),
+        balancers: loaded
+            .balancers
+            .iter()
+            .map(|spec| balancer_port(spec, &transports))
+            .collect(),
         recipes: Arc::clone(&loaded.recipes),
         clock: Arc::new(SystemClock),
         local: Arc::new(LocalProcesses),
         people: Arc::new(AtTerminal),
         processes: Arc::new(SystemProcesses::new(machine::this_process())),
     };
-    Ok(Wired { job, world, transports: transports.into_values().collect() })
+    Ok(Wired {
+        job,
+        world,
+        transports: transports.into_values().collect(),
+    })
 }
 
 fn ports(
@@ -111,9 +119,20 @@ fn balancer_port(
     spec: &BalancerSpec,
     transports: &BTreeMap<HostName, Arc<dyn Transport>>,
 ) -> (crate::model::BalancerName, BalancerPort) {
-    let BalancerSpec::HaproxySocket { name, via, timeout, .. } = spec;
-    let through = via.as_ref().and_then(|via| transports.get(via)).map(Arc::clone);
-    (name.clone(), BalancerPort { driver: balancer::open(spec, through), patience: *timeout })
+    let BalancerSpec::HaproxySocket {
+        name, via, timeout, ..
+    } = spec;
+    let through = via
+        .as_ref()
+        .and_then(|via| transports.get(via))
+        .map(Arc::clone);
+    (
+        name.clone(),
+        BalancerPort {
+            driver: balancer::open(spec, through),
+            patience: *timeout,
+        },
+    )
 }
 
 fn job(loaded: &Loaded, subject: &Subject, options: Options) -> Result<Job, String> {
@@ -130,7 +149,11 @@ fn job(loaded: &Loaded, subject: &Subject, options: Options) -> Result<Job, Stri
         service: loaded.service.clone(),
         version: loaded.version.clone(),
         artifact: artifact(loaded)?,
-        fleet: loaded.fleet.iter().map(|spec| member(loaded, spec)).collect::<Result<_, _>>()?,
+        fleet: loaded
+            .fleet
+            .iter()
+            .map(|spec| member(loaded, spec))
+            .collect::<Result<_, _>>()?,
         strategy,
         drain: loaded.drain,
         ready: loaded.ready.clone(),
@@ -154,7 +177,8 @@ fn member(loaded: &Loaded, spec: &HostSpec) -> Result<Member, String> {
     Ok(Member {
         spec: spec.clone(),
         selected: loaded.selected.contains(&spec.name),
-        config: config.ok_or_else(|| format!("host `{}` has no configuration digest", spec.name))?,
+        config: config
+            .ok_or_else(|| format!("host `{}` has no configuration digest", spec.name))?,
     })
 }
 
@@ -188,7 +212,10 @@ fn tools(loaded: &Loaded) -> Vec<&'static str> {
         let run = loaded.recipes.run(&spec.name, &release);
         matches!(run, Ok(run) if matches!(run.restart, Restart::Systemd { .. }))
     });
-    TOOLS.into_iter().chain(systemd.then_some("systemctl")).collect()
+    TOOLS
+        .into_iter()
+        .chain(systemd.then_some("systemctl"))
+        .collect()
 }
 
 fn artifact(loaded: &Loaded) -> Result<Artifact, String> {
@@ -212,10 +239,16 @@ fn digest(path: &Path) -> std::io::Result<(String, u64)> {
     let mut size = 0_u64;
     loop {
         let count = file.read(&mut piece)?;
-        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else { break };
+        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else {
+            break;
+        };
         hasher.update(read);
         size += u64::try_from(count).unwrap_or_default();
     }
-    let hex = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     Ok((hex, size))
 }

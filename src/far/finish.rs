@@ -28,6 +28,17 @@ impl WriteRecord<'_> {
     }
 }
 
+/// What becomes of the record when a run ends.
+#[derive(Debug, Clone, Copy)]
+pub enum RecordFate<'a> {
+    /// It stays as it is.
+    Keep,
+    /// It is removed.
+    Remove,
+    /// This one takes its place.
+    Put(&'a Record),
+}
+
 /// The end of a rollout on one host.
 #[derive(Debug, Clone, Copy)]
 pub struct Finish<'a> {
@@ -35,8 +46,8 @@ pub struct Finish<'a> {
     pub revisions: Option<&'a [RevisionLine]>,
     /// Added to `rollouts.jsonl`.
     pub rollout: Option<&'a RolloutLine>,
-    /// The record to leave; `None`: it is removed.
-    pub record: Option<&'a Record>,
+    /// What becomes of the record.
+    pub record: RecordFate<'a>,
     /// Names of folders under `releases/` to remove; the one that runs is left, named or not.
     pub prune: &'a [String],
     /// Whether the lock is released.
@@ -57,11 +68,13 @@ impl Finish<'_> {
             None => String::new(),
         };
         draft.value("ROLLOUT", &rollout)?;
-        let kept = match self.record {
-            Some(kept) => record::write("the record", kept)?,
-            None => String::new(),
+        let (fate, text) = match self.record {
+            RecordFate::Keep => ("keep", String::new()),
+            RecordFate::Remove => ("remove", String::new()),
+            RecordFate::Put(left) => ("put", record::write("the record", left)?),
         };
-        draft.value("RECORD", &kept)?;
+        draft.value("FATE", fate)?;
+        draft.value("RECORD", &text)?;
         draft.value("KEEP", ROLLOUTS_BEFORE)?;
         draft.value("RELEASE", if self.release_lock { "yes" } else { "" })?;
         for name in self.prune {

@@ -1,6 +1,6 @@
 # Writes what outlives the rollout, prunes, removes or leaves the record, releases the lock: in this order, so that whatever
 # cuts it off, what is left still tells what happened.
-# Set before: REVISIONS (whole text or empty), ROLLOUT (a line or empty), RECORD (text or empty), RELEASE (yes or empty), KEEP.
+# Set before: REVISIONS (whole text or empty), ROLLOUT (a line or empty), FATE (of the record: keep, remove, put) and RECORD (its text), RELEASE (yes or empty), KEEP.
 
 main() {
   begin
@@ -23,12 +23,13 @@ main() {
   fi
   with_prune prune
   fence
-  if [ -n "$RECORD" ]; then
-    put "$STATE/rollout.json" "$RECORD"
-  else
+  case $FATE in
+  put) put "$STATE/rollout.json" "$RECORD" ;;
+  remove)
     rm -f "$STATE/rollout.json"
     flush "$STATE"
-  fi
+    ;;
+  esac
   if [ -n "$RELEASE" ]; then
     # Before the lock goes: the next holder need not look after a script that has done its work.
     rm -f "$MARK"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rollgate::drivers::host::{FinishOrder, HostError, LockWish};
+use rollgate::drivers::host::{FinishOrder, HostError, LockWish, RecordEnd};
 use rollgate::model::{
     Command, RecordSeen, Revision, RevisionLine, RevisionOutcome, RolloutId, RolloutLine,
 };
@@ -55,7 +55,7 @@ async fn the_end_keeps_what_counts_and_releases_the_lock() {
         let order = FinishOrder {
             revisions: Some(vec![revision(3), revision(4)]),
             rollout: Some(ended(1)),
-            record: None,
+            record: RecordEnd::Remove,
             prune: texts(&["1-a", "4-a", "9-z"]),
             release_lock: true,
         };
@@ -79,7 +79,7 @@ async fn a_record_that_is_left_survives_and_the_lock_may_stay() {
         let mut left = record();
         left.by = "it's \"us\"\\n\n\t$(false) `false` ünï".to_owned();
         let order = FinishOrder {
-            record: Some(left.clone()),
+            record: RecordEnd::Put(Box::new(left.clone())),
             ..FinishOrder::default()
         };
         for _ in 0..2 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use rollgate::drivers::host::{FinishOrder, HostError, LockWish, StageOrder};
+use rollgate::drivers::host::{FinishOrder, HostError, LockWish, RecordEnd, StageOrder};
 use rollgate::model::{Command, Current, LockSeen, RecordSeen, ReleaseRef};
 
 use super::{Lab, owner, record, release_at, service, swap_order, take, take_over};
@@ -112,7 +112,7 @@ async fn after_a_takeover_nothing_of_the_old_holder_changes_anything() {
         order.record = changed.clone();
         let hook = Command::Shell("touch hooked".to_owned());
         let end = FinishOrder {
-            record: Some(changed.clone()),
+            record: RecordEnd::Put(Box::new(changed.clone())),
             prune: vec!["2-b".to_owned()],
             ..release_lock()
         };

@@ -8,11 +8,11 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::{
-    FinishOrder, HostDriver, HostError, LockWish, Ran, StageOrder, Staged, SwapOrder, SwapTo,
-    Swapped,
+    FinishOrder, HostDriver, HostError, LockWish, Ran, RecordEnd, StageOrder, Staged, SwapOrder,
+    SwapTo, Swapped,
 };
 use crate::drivers::transport::{Call, Payload, Transport};
-use crate::far::finish::{Finish, WriteRecord};
+use crate::far::finish::{Finish, RecordFate, WriteRecord};
 use crate::far::look::{BreakLock, Look, Renew, Wish};
 use crate::far::run::{HookRun, Logs};
 use crate::far::stage::{Need, Stage};
@@ -183,7 +183,11 @@ impl ShellHost {
         let finish = Finish {
             revisions: order.revisions.as_deref(),
             rollout: order.rollout.as_ref(),
-            record: order.record.as_ref(),
+            record: match &order.record {
+                RecordEnd::Keep => RecordFate::Keep,
+                RecordEnd::Remove => RecordFate::Remove,
+                RecordEnd::Put(record) => RecordFate::Put(record),
+            },
             prune: &order.prune,
             release_lock: order.release_lock,
         };
