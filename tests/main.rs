@@ -7,4 +7,5 @@
     reason = "a test that meets what it did not expect shall end"
 )]
 
+mod rollout;
 mod support;

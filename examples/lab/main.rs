@@ -31,7 +31,7 @@ struct Args {
     /// Hosts.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=200))]
     hosts: u16,
-    /// HAProxies in front of them.
+    /// Balancers in front of them.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4))]
     balancers: u16,
     /// How long a started application answers 503, in milliseconds.

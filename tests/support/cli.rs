@@ -161,7 +161,7 @@ impl TestLab {
     #[track_caller]
     pub(crate) fn assert_no_locks(&self, said: &Said) {
         for host in &self.hosts {
-            let records = self.records(host);
+            let records = Lab::records(host);
             let is_held = records.iter().any(|name| name == "lock")
                 && fs::read_dir(host.home.join("srv/.rollgate/lock"))
                     .is_ok_and(|mut entries| entries.next().is_some());
@@ -175,7 +175,7 @@ impl TestLab {
         self.assert_all_on(super::lab::FIRST, said);
         for host in &self.hosts {
             assert_eq!(
-                self.releases(host),
+                Lab::releases(host),
                 ["20260101120000"],
                 "releases on {}; {said}",
                 host.name

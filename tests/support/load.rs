@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
-use super::lab::{finish, pause};
+use super::lab::{finish, pause, signal};
 
 /// A running load generator.
 pub(crate) struct Load {
@@ -46,7 +46,7 @@ impl Load {
             .child
             .take()
             .ok_or_else(|| io::Error::other("the load was stopped before"))?;
-        terminate(&child);
+        signal(&child, Signal::TERM);
         let done = finish(child, &self.outputs, Duration::from_secs(20))?;
         serde_json::from_str(&done.stdout)
             .map_err(|error| io::Error::other(format!("{error}: {}{}", done.stdout, done.stderr)))
@@ -59,11 +59,5 @@ impl Drop for Load {
             drop(child.kill());
             drop(child.wait());
         }
-    }
-}
-
-fn terminate(child: &Child) {
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        drop(kill_process(pid, Signal::TERM));
     }
 }

@@ -1,5 +1,6 @@
 //! The inventory and the playbook of a lab, as values that a test changes before it writes them.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 use super::range::{APP, SSH};
@@ -8,7 +9,8 @@ use super::{Lab, SERVICE};
 /// A TOML file in the making: sections of keys, and text that follows them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Document {
-    sections: Vec<(String, Vec<(String, String)>)>,
+    // The top, an empty name, sorts first, where TOML wants it.
+    sections: BTreeMap<String, Vec<(String, String)>>,
     tail: String,
 }
 
@@ -22,13 +24,6 @@ impl Document {
         self
     }
 
-    /// Takes a key away.
-    #[must_use]
-    pub(crate) fn without(mut self, section: &str, key: &str) -> Self {
-        self.section(section).retain(|(name, _)| name != key);
-        self
-    }
-
     /// Adds TOML text at the end.
     #[must_use]
     pub(crate) fn and(mut self, text: &str) -> Self {
@@ -38,15 +33,7 @@ impl Document {
     }
 
     fn section(&mut self, name: &str) -> &mut Vec<(String, String)> {
-        let at = self
-            .sections
-            .iter()
-            .position(|(known, _)| known == name)
-            .unwrap_or_else(|| {
-                self.sections.push((name.to_owned(), Vec::new()));
-                self.sections.len() - 1
-            });
-        &mut self.sections[at].1
+        self.sections.entry(name.to_owned()).or_default()
     }
 }
 
@@ -88,7 +75,7 @@ fn stop_script(home: &impl Display) -> String {
          n=0\n\
          while [ -e /proc/$pid/exe ]; do\n  \
            n=$((n + 1))\n  \
-           [ $n -lt 100 ] || kill -9 $pid\n  \
+           [ $n -lt 400 ] || kill -9 $pid\n  \
            sleep 0.02\n\
          done\n\
          rm -f app.pid\n"
@@ -103,10 +90,9 @@ impl Lab {
     /// The inventory of the whole lab.
     pub(crate) fn inventory(&self) -> Document {
         let dir = self.dir().display();
-        let last = &self.hosts[self.hosts.len() - 1].name;
-        let last = last.trim_start_matches("web-");
-        let first = format!("{:0width$}", 1, width = last.len());
-        let range = format!("hosts.\"web-[{first}:{last}]\"");
+        let total = self.hosts.len();
+        let width = super::width(total);
+        let range = format!("hosts.\"web-[{:0width$}:{total:0width$}]\"", 1);
         let mut document = Document::default()
             .set("ssh", "user", quoted(&self.user))
             .set("ssh", "port", SSH.to_string())

@@ -26,12 +26,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use document::Document;
 use process::Daemon;
-pub(crate) use process::{Finished, finish, pause, run, wait_until};
+pub(crate) use process::{Finished, finish, pause, run, signal, wait_until};
 use range::Range;
 use reaper::Reaper;
-pub(crate) use truth::ServerSeen;
 
 /// The name of the service, its pool, and the HAProxy backend.
 pub(crate) const SERVICE: &str = "shop";
@@ -117,13 +115,15 @@ impl Lab {
         lab.make(FIRST, &["--behaviour", "good"])?;
         for host in &lab.hosts {
             lab.place_first(host)?;
-            lab.start_app(host)?;
+            Self::start_app(host)?;
         }
+        // A server that is not ready at HAProxy's first check is down at once, and noise in its log.
+        lab.wait_until(|lab| lab.versions().iter().all(|version| version == FIRST))?;
         for balancer in lab.balancers.clone() {
             let daemon = haproxy::start(&lab, &balancer)?;
             lab.keep(daemon)?;
         }
-        lab.wait_until_up()?;
+        lab.wait_until(Self::is_up)?;
         fs::write(lab.inventory_path(), lab.inventory().to_string())?;
         fs::write(lab.dir().join("playbook.toml"), lab.playbook().to_string())?;
         Ok(lab)
@@ -137,14 +137,6 @@ impl Lab {
     /// The inventory of the whole lab.
     pub(crate) fn inventory_path(&self) -> PathBuf {
         self.dir().join("inventory.toml")
-    }
-
-    /// The host of that name.
-    pub(crate) fn host(&self, name: &str) -> io::Result<&LabHost> {
-        self.hosts
-            .iter()
-            .find(|host| host.name == name)
-            .ok_or_else(|| io::Error::other(format!("the lab has no host {name}")))
     }
 
     /// Makes an artifact of the example application under `artifacts/VERSION/app`. `arguments` are those of `app make`.
@@ -166,7 +158,7 @@ impl Lab {
     }
 
     /// Runs a host's start command of the playbook, here.
-    pub(crate) fn start_app(&self, host: &LabHost) -> io::Result<()> {
+    pub(crate) fn start_app(host: &LabHost) -> io::Result<()> {
         let script = document::start_script(&host.home.display(), &host.app);
         process::output(Command::new("sh").args(["-c", &script])).map(drop)
     }
@@ -217,29 +209,32 @@ impl Lab {
         Ok(())
     }
 
-    fn wait_until_up(&self) -> io::Result<()> {
-        let is_up = || {
-            self.hosts
-                .iter()
-                .all(|host| self.serves(host) == Some(FIRST.to_owned()))
-                && self.balancers.iter().all(|balancer| {
-                    self.servers(balancer)
-                        .is_ok_and(|seen| seen.values().all(ServerSeen::is_usable))
-                })
-                && sshd::answer(self)
+    fn is_up(&self) -> bool {
+        let is_usable = |balancer| {
+            self.servers(balancer)
+                .is_ok_and(|seen| seen.values().all(|server| server.is_usable()))
         };
-        if wait_until(Duration::from_secs(20), is_up) {
+        self.balancers.iter().all(is_usable) && sshd::answer(self)
+    }
+
+    fn wait_until(&self, is_so: impl Fn(&Self) -> bool) -> io::Result<()> {
+        if wait_until(Duration::from_secs(20), || is_so(self)) {
             return Ok(());
         }
-        let logs = self.dir().join("logs").display().to_string();
         Err(io::Error::other(format!(
-            "the lab is not up after 20 s; see {logs}"
+            "the lab is not up after 20 s; see {}/logs",
+            self.dir().display()
         )))
     }
 }
 
+/// The digits of a host's number.
+fn width(total: usize) -> usize {
+    total.to_string().len().max(2)
+}
+
 fn hosts(options: &Options, range: &Range) -> Vec<LabHost> {
-    let width = options.hosts.to_string().len().max(2);
+    let width = width(options.hosts);
     (1..=options.hosts)
         .map(|number| {
             let name = format!("web-{number:0width$}");

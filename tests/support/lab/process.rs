@@ -66,7 +66,7 @@ pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
         .and_then(rustix::process::Pid::from_raw)
     {
         // Fails only when it has ended already, and then there is nothing to do.
-        drop(rustix::process::kill_process(pid, signal));
+        rustix::process::kill_process(pid, signal).ok();
     }
 }
 

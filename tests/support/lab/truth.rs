@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Lab, LabBalancer, LabHost, SERVICE};
@@ -22,24 +23,24 @@ pub(crate) struct ServerSeen {
 
 impl ServerSeen {
     /// Whether it gets requests: up, and neither drained nor in maintenance.
-    pub(crate) fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(self) -> bool {
         matches!(self.operational, 1 | 2) && !self.is_drained() && !self.is_in_maint()
     }
 
     /// Whether somebody has drained it.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.admin & 24 != 0
+    pub(crate) fn is_drained(self) -> bool {
+        self.admin & 0b01_1000 != 0
     }
 
     /// Whether it is in maintenance.
-    pub(crate) fn is_in_maint(&self) -> bool {
-        self.admin & 35 != 0
+    pub(crate) fn is_in_maint(self) -> bool {
+        self.admin & 0b10_0011 != 0
     }
 }
 
 impl Lab {
     /// The version that a host serves, if it is ready.
-    pub(crate) fn serves(&self, host: &LabHost) -> Option<String> {
+    pub(crate) fn serves(host: &LabHost) -> Option<String> {
         let mut stream = TcpStream::connect_timeout(&host.app, LIMIT).ok()?;
         stream.set_read_timeout(Some(LIMIT)).ok()?;
         stream
@@ -57,12 +58,12 @@ impl Lab {
     pub(crate) fn versions(&self) -> Vec<String> {
         self.hosts
             .iter()
-            .map(|host| self.serves(host).unwrap_or_else(|| "-".to_owned()))
+            .map(|host| Self::serves(host).unwrap_or_else(|| "-".to_owned()))
             .collect()
     }
 
     /// Sends one command to a balancer's admin socket.
-    pub(crate) fn tell(&self, balancer: &LabBalancer, command: &str) -> io::Result<String> {
+    pub(crate) fn tell(balancer: &LabBalancer, command: &str) -> io::Result<String> {
         let mut stream = UnixStream::connect(&balancer.socket)?;
         stream.set_read_timeout(Some(LIMIT))?;
         writeln!(stream, "{command}")?;
@@ -76,7 +77,7 @@ impl Lab {
         &self,
         balancer: &LabBalancer,
     ) -> io::Result<BTreeMap<String, ServerSeen>> {
-        let answer = self.tell(balancer, &format!("show servers state {SERVICE}"))?;
+        let answer = Self::tell(balancer, &format!("show servers state {SERVICE}"))?;
         let seen: BTreeMap<_, _> = answer.lines().filter_map(server).collect();
         if seen.len() == self.hosts.len() {
             return Ok(seen);
@@ -101,28 +102,25 @@ impl Lab {
     }
 
     /// The names of what lies in a host's `srv/.rollgate`, sorted; empty where the folder is missing.
-    pub(crate) fn records(&self, host: &LabHost) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(host.home.join("srv/.rollgate"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect();
-        names.sort();
-        names
+    pub(crate) fn records(host: &LabHost) -> Vec<String> {
+        names(&host.home.join("srv/.rollgate"))
     }
 
     /// The folders under a host's `srv/releases`, sorted.
-    pub(crate) fn releases(&self, host: &LabHost) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(host.home.join("srv/releases"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect();
-        names.sort();
-        names
+    pub(crate) fn releases(host: &LabHost) -> Vec<String> {
+        names(&host.home.join("srv/releases"))
     }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
 }
 
 /// A row of `show servers state`: the 4th field is the name, the 6th and 7th the states.
