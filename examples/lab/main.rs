@@ -110,8 +110,9 @@ fn tell(lab: &Lab) -> io::Result<()> {
         // Writing to a String cannot fail.
         let _ok = writeln!(
             text,
-            "FRONT_{number}='{}'\nSOCKET_{number}='{}'",
+            "FRONT_{number}='{}'\nSTATS_{number}='{}'\nSOCKET_{number}='{}'",
             balancer.front,
+            balancer.stats,
             balancer.socket.display()
         );
     }

@@ -45,6 +45,9 @@ struct Args {
     /// Seconds until it ends by itself; ten minutes at most.
     #[arg(long = "for", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Also tells on stderr which versions answered when.
+    #[arg(long)]
+    timeline: bool,
 }
 
 fn main() -> ExitCode {
@@ -64,7 +67,11 @@ fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let wants_timeline = args.timeline;
     let tally = runtime.block_on(generate(Arc::new(args)))?;
+    if wants_timeline {
+        complain(&tally.timeline());
+    }
     complain(&tally.line());
     print(&serde_json::to_string(&tally.summary())?);
     Ok(())

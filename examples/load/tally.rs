@@ -19,6 +19,31 @@ struct Bucket {
     failed: u64,
 }
 
+impl Bucket {
+    fn is_of_one_version_with(&self, other: &Self) -> bool {
+        self.versions.len() == 1 && self.versions.keys().eq(other.versions.keys())
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (version, count) in &other.versions {
+            *self.versions.entry(version.clone()).or_default() += count;
+        }
+        self.failed += other.failed;
+    }
+
+    fn line(&self) -> String {
+        let mut parts: Vec<String> = self
+            .versions
+            .iter()
+            .map(|(version, count)| format!("{version}: {count:<5}"))
+            .collect();
+        if self.failed > 0 {
+            parts.push(format!("failed: {}", self.failed));
+        }
+        parts.join("  ").trim_end().to_owned()
+    }
+}
+
 /// Everything that was counted.
 #[derive(Debug, Clone)]
 pub(crate) struct Tally {
@@ -144,6 +169,29 @@ impl Tally {
             },
             "timeline": timeline,
         })
+    }
+
+    /// Which versions answered when, for people: a line for each stretch in which that did not change.
+    pub(crate) fn timeline(&self) -> String {
+        let mut text = String::from("   seconds    answers by version\n");
+        let mut buckets = self.timeline.iter().peekable();
+        while let Some((first, bucket)) = buckets.next() {
+            let mut sum = bucket.clone();
+            let mut last = *first;
+            // A stretch with one version goes on; where two share the requests, every half second is told.
+            while let Some((slot, next)) =
+                buckets.next_if(|(_, next)| sum.is_of_one_version_with(next))
+            {
+                sum.add(next);
+                last = *slot;
+            }
+            let width = BUCKET.as_secs_f64();
+            #[expect(clippy::cast_precision_loss, reason = "a count of half seconds")]
+            let (from, to) = (*first as f64 * width, (last + 1) as f64 * width);
+            // Writing to a String cannot fail.
+            let _ok = writeln!(text, "{from:6.1} - {to:6.1}  {}", sum.line());
+        }
+        text
     }
 
     /// One line for people.

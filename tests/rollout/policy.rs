@@ -125,9 +125,17 @@ fn the_second_release_reverts_to_the_first_that_was_deployed() {
     lab.deploy(&playbook, "2.0").expect(0);
     let said = lab.deploy(&playbook, "3.0-bad").expect(1);
     lab.assert_all_on("2.0", &said);
-    // What was taken back is not tried again by a plain deploy, so that cron does not put it back.
+}
+
+#[test]
+fn what_was_taken_back_is_not_tried_again_by_itself() {
+    let lab = TestLab::start(3);
+    lab.make("3.0-bad", &["--behaviour", "not-ready"]).unwrap();
+    let playbook = lab.playbook().set("ready", "deadline", "\"1s\"");
+    lab.deploy(&playbook, "3.0-bad").expect(1);
+    // So that a cron job never puts back what was taken away.
     let again = lab.deploy(&playbook, "3.0-bad").expect(5);
-    lab.assert_all_on("2.0", &again);
+    lab.assert_all_on("1.0", &again);
     assert!(
         format!("{}{}", again.stdout, again.stderr).contains("--again"),
         "{again}"

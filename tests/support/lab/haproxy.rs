@@ -42,6 +42,10 @@ fn configuration(lab: &Lab, balancer: &LabBalancer) -> String {
          frontend front\n  \
            bind {front}\n  \
            default_backend {SERVICE}\n\
+         listen stats\n  \
+           bind {stats}\n  \
+           stats enable\n  \
+           stats uri /\n\
          backend {SERVICE}\n  \
            balance roundrobin\n  \
            option httpchk GET /health/ready\n  \
@@ -49,6 +53,7 @@ fn configuration(lab: &Lab, balancer: &LabBalancer) -> String {
            default-server check inter 200ms rise 1 fall 2\n",
         socket = balancer.socket.display(),
         front = balancer.front,
+        stats = balancer.stats,
     );
     for host in &lab.hosts {
         // Writing to a String cannot fail.

@@ -71,6 +71,8 @@ pub(crate) struct LabBalancer {
     pub(crate) name: String,
     /// Where it takes requests.
     pub(crate) front: SocketAddr,
+    /// Its statistics page, for people; with `/;csv` for scripts.
+    pub(crate) stats: SocketAddr,
     /// Its admin socket.
     pub(crate) socket: PathBuf,
 }
@@ -255,6 +257,7 @@ fn balancers(options: &Options, range: &Range) -> Vec<LabBalancer> {
         .map(|(number, name)| LabBalancer {
             name: (*name).to_owned(),
             front: range.at(range::FIRST_BALANCER + number, range::FRONT),
+            stats: range.at(range::FIRST_BALANCER + number, range::STATS),
             socket: options.dir.join(format!("{name}.sock")),
         })
         .collect()

@@ -10,6 +10,8 @@ pub(crate) const SSH: u16 = 22022;
 pub(crate) const APP: u16 = 18080;
 /// The port of every balancer.
 pub(crate) const FRONT: u16 = 18000;
+/// The port of every balancer's statistics page.
+pub(crate) const STATS: u16 = 18001;
 /// The number of the first balancer's address; those below are hosts.
 pub(crate) const FIRST_BALANCER: usize = 240;
 /// Held for as long as the range is in use.
@@ -65,7 +67,7 @@ fn address(net: (u8, u8), number: u8, port: u16) -> SocketAddr {
 
 /// Whether nothing listens there yet, be it on all addresses.
 fn is_free(net: (u8, u8)) -> bool {
-    [(1, SSH), (1, APP), (240, FRONT)]
+    [(1, SSH), (1, APP), (240, FRONT), (240, STATS)]
         .iter()
         .all(|(number, port)| TcpListener::bind(address(net, *number, *port)).is_ok())
 }
