@@ -19,4 +19,5 @@ mod architecture;
 mod engine;
 mod far;
 mod plan;
+mod rollout;
 mod transport;

@@ -107,9 +107,9 @@ async fn end(child: &mut Child) {
         .and_then(Pid::from_raw);
     let Some(group) = group else { return };
     // A group that has just ended by itself is as good.
-    drop(kill_process_group(group, Signal::TERM));
+    let _gone = kill_process_group(group, Signal::TERM);
     if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
-        drop(kill_process_group(group, Signal::KILL));
+        let _gone = kill_process_group(group, Signal::KILL);
         drop(child.wait().await);
     }
 }

@@ -115,7 +115,7 @@ fn random_hex<const N: usize>() -> Result<String, String> {
         .map_err(|error| format!("the system gives no random numbers: {error}"))?;
     Ok(bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
-        drop(write!(text, "{byte:02x}"));
+        let _never = write!(text, "{byte:02x}");
         text
     }))
 }

@@ -19,7 +19,7 @@ impl People for AtTerminal {
             std::thread::spawn(move || {
                 let approved = ask(&question);
                 // Nobody listens any more when the run was interrupted.
-                drop(say.send(approved));
+                let _unheard = say.send(approved);
             });
             heard.await.unwrap_or(false)
         })

@@ -5,7 +5,7 @@ use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use rollgate::far::finish::{Finish, WriteRecord};
+use rollgate::far::finish::{Finish, RecordFate, WriteRecord};
 use rollgate::far::look::{BreakLock, Look, Renew, Wish};
 use rollgate::far::run::{HookRun, Logs};
 use rollgate::far::stage::Stage;
@@ -54,7 +54,7 @@ fn scripts(site: &Site) -> Vec<(&'static str, Arc<str>)> {
     let finish = Finish {
         revisions: None,
         rollout: None,
-        record: Some(&record),
+        record: RecordFate::Put(&record),
         prune: &["0-z".to_owned()],
         release_lock: true,
     };

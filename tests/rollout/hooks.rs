@@ -1,0 +1,103 @@
+//! Hooks run where they should, as often as they should, with what they are told.
+
+use std::fs;
+
+use crate::support::cli::TestLab;
+
+/// A hook that writes its environment's part to a file in the lab's folder, a line a run.
+fn hook(lab: &TestLab, at: &str, on: &str) -> String {
+    format!(
+        r#"
+        [[hooks]]
+        at = "{at}"
+        on = "{on}"
+        run = 'echo "$ROLLGATE_SERVICE $ROLLGATE_VERSION ${{ROLLGATE_HOST:-none}} $(pwd)" >>{dir}/{at}.{on}'
+        "#,
+        dir = lab.dir().display()
+    )
+}
+
+fn lines(lab: &TestLab, file: &str) -> Vec<String> {
+    let mut lines: Vec<String> = fs::read_to_string(lab.dir().join(file))
+        .unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn hooks_run_here_on_each_host_and_once() {
+    let lab = TestLab::start(3);
+    let mut playbook = lab.playbook();
+    for (at, on) in [
+        ("before-rollout", "once"),
+        ("after-drain", "local"),
+        ("after-swap", "host"),
+        ("after-batch", "local"),
+        ("after-rollout", "local"),
+        ("on-failure", "local"),
+    ] {
+        playbook = playbook.and(&hook(&lab, at, on));
+    }
+    let said = lab.deploy(&playbook, "2.0").expect(0);
+    lab.assert_all_on("2.0", &said);
+    assert_eq!(lines(&lab, "before-rollout.once").len(), 1, "{said}");
+    let local = lines(&lab, "after-drain.local");
+    let here = lab.dir().display();
+    let wanted: Vec<String> = ["web-01", "web-02", "web-03"]
+        .iter()
+        .map(|host| format!("shop 2.0 {host} {here}"))
+        .collect();
+    assert_eq!(local, wanted, "{said}");
+    for (line, host) in lines(&lab, "after-swap.host").iter().zip(&lab.hosts) {
+        let folder = host.home.join("srv/releases/1-2.0");
+        assert_eq!(
+            *line,
+            format!("shop 2.0 {} {}", host.name, folder.display())
+        );
+    }
+    assert_eq!(lines(&lab, "after-swap.host").len(), 3, "{said}");
+    assert_eq!(lines(&lab, "after-batch.local").len(), 2, "{said}");
+    assert_eq!(lines(&lab, "after-rollout.local").len(), 1, "{said}");
+    assert!(lines(&lab, "on-failure.local").is_empty(), "{said}");
+    assert_eq!(
+        said.named("hook.started").len(),
+        said.named("hook.finished").len()
+    );
+}
+
+#[test]
+fn a_failing_hook_before_the_rollout_refuses_it() {
+    let lab = TestLab::start(3);
+    let playbook = lab.playbook().and(
+        r#"
+        [[hooks]]
+        at = "before-rollout"
+        on = "local"
+        run = ["false"]
+        "#,
+    );
+    let said = lab.deploy(&playbook, "2.0").expect(5);
+    assert_eq!(lab.versions(), ["1.0"; 3]);
+    assert_eq!(lab.out_of_traffic().unwrap(), Vec::<String>::new());
+    assert!(said.named("host.draining").is_empty(), "{said}");
+    lab.assert_no_locks(&said);
+}
+
+#[test]
+fn hooks_of_a_failure_and_of_a_revert_run() {
+    let lab = TestLab::start(2);
+    lab.make("3.0-bad", &["--behaviour", "not-ready"]).unwrap();
+    let playbook = lab
+        .playbook()
+        .set("strategy", "batch", "1")
+        .set("ready", "deadline", "\"1s\"")
+        .and(&hook(&lab, "on-failure", "local"))
+        .and(&hook(&lab, "on-revert", "local"));
+    let said = lab.deploy(&playbook, "3.0-bad").expect(1);
+    lab.assert_all_on("1.0", &said);
+    assert_eq!(lines(&lab, "on-failure.local").len(), 1, "{said}");
+    assert_eq!(lines(&lab, "on-revert.local").len(), 1, "{said}");
+}

@@ -1,0 +1,277 @@
+//! The built `rollgate`, run on a lab as its users run it, and what it said.
+
+use std::fs;
+use std::io;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::lab::document::Document;
+use super::lab::{Finished, Lab, Options, run};
+use super::load::Load;
+
+/// No command of a test takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+/// A lab in a folder of its own that goes with it.
+pub(crate) struct TestLab {
+    // Dropped in this order: nothing runs any more when the folder goes.
+    lab: Lab,
+    _dir: TempDir,
+}
+
+impl Deref for TestLab {
+    type Target = Lab;
+    fn deref(&self) -> &Lab {
+        &self.lab
+    }
+}
+
+/// What a run of `rollgate` said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// Its exit code; -1 when a signal ended it.
+    pub(crate) code: i32,
+    /// How long it took.
+    pub(crate) took: Duration,
+    /// Its stdout.
+    pub(crate) stdout: String,
+    /// Its stderr.
+    pub(crate) stderr: String,
+}
+
+impl TestLab {
+    /// Hosts that serve 1.0 behind one balancer; release 2.0 is there to be deployed.
+    pub(crate) fn start(hosts: usize) -> Self {
+        Self::with_balancers(hosts, 1)
+    }
+
+    /// The same behind several.
+    pub(crate) fn with_balancers(hosts: usize, balancers: usize) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("rollgate-lab-")
+            .tempdir()
+            .unwrap();
+        let options = Options {
+            dir: dir.path().to_owned(),
+            app: example("app"),
+            hosts,
+            balancers,
+            warmup_ms: 100,
+            size_mb: 0,
+        };
+        let lab = Lab::start(options).unwrap();
+        lab.make("2.0", &[]).unwrap();
+        Self { lab, _dir: dir }
+    }
+
+    /// The lab, to change it.
+    pub(crate) fn lab_mut(&mut self) -> &mut Lab {
+        &mut self.lab
+    }
+
+    /// Load through the first balancer.
+    pub(crate) fn load(&self) -> Load {
+        Load::start(&example("load"), self.balancers[0].front, self.dir()).unwrap()
+    }
+
+    /// `rollgate deploy` of that playbook, with JSON events.
+    pub(crate) fn deploy(&self, playbook: &Document, version: &str) -> Said {
+        self.deploy_with(playbook, version, &[])
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn deploy_with(&self, playbook: &Document, version: &str, more: &[&str]) -> Said {
+        self.on_playbook("deploy", playbook, version, more)
+    }
+
+    /// `rollgate plan` of that playbook, with its JSON document.
+    pub(crate) fn plan(&self, playbook: &Document, version: &str) -> Said {
+        self.on_playbook("plan", playbook, version, &[])
+    }
+
+    fn on_playbook(
+        &self,
+        command: &str,
+        playbook: &Document,
+        version: &str,
+        more: &[&str],
+    ) -> Said {
+        let file = self.dir().join("test.toml");
+        fs::write(&file, playbook.to_string()).unwrap();
+        let file = file.display().to_string();
+        let mut arguments = vec![command, &file, "--version", version, "--output", "json"];
+        arguments.extend(more);
+        self.rollgate(&arguments)
+    }
+
+    /// `rollgate` with those arguments and the lab's inventory.
+    pub(crate) fn rollgate(&self, arguments: &[&str]) -> Said {
+        let number = RUNS.fetch_add(1, Ordering::Relaxed);
+        let outputs = self.dir().join(format!("logs/run-{number}"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rollgate"));
+        command
+            .args(arguments)
+            .arg("-i")
+            .arg(self.inventory_path())
+            .current_dir(self.dir())
+            .env("HOME", self.dir().join("home"))
+            .env("XDG_STATE_HOME", self.dir().join("state"))
+            .env("NO_COLOR", "1");
+        for name in [
+            "SSH_AUTH_SOCK",
+            "ROLLGATE_INVENTORY",
+            "GITHUB_ACTIONS",
+            "GITLAB_CI",
+        ] {
+            command.env_remove(name);
+        }
+        Said::from(run(&mut command, &outputs, LIMIT).unwrap())
+    }
+
+    /// Writes another inventory in place of the lab's own.
+    pub(crate) fn write_inventory(&self, inventory: &Document) {
+        fs::write(self.inventory_path(), inventory.to_string()).unwrap();
+    }
+
+    /// Asserts that every host serves `version` and is in traffic in every balancer.
+    #[track_caller]
+    pub(crate) fn assert_all_on(&self, version: &str, said: &Said) {
+        assert_eq!(
+            self.versions(),
+            vec![version; self.hosts.len()],
+            "what the hosts serve; {said}"
+        );
+        assert_eq!(
+            self.out_of_traffic().unwrap(),
+            Vec::<String>::new(),
+            "out of traffic; {said}"
+        );
+        self.assert_no_locks(said);
+    }
+
+    /// Asserts that no host holds a lock of a run that has ended.
+    #[track_caller]
+    pub(crate) fn assert_no_locks(&self, said: &Said) {
+        for host in &self.hosts {
+            let records = Lab::records(host);
+            let is_held = records.iter().any(|name| name == "lock")
+                && fs::read_dir(host.home.join("srv/.rollgate/lock"))
+                    .is_ok_and(|mut entries| entries.next().is_some());
+            assert!(!is_held, "{} holds a lock: {records:?}; {said}", host.name);
+        }
+    }
+
+    /// Asserts that nothing was touched: nothing drained, swapped, staged or left behind.
+    #[track_caller]
+    pub(crate) fn assert_untouched(&self, said: &Said) {
+        self.assert_all_on(super::lab::FIRST, said);
+        for host in &self.hosts {
+            assert_eq!(
+                Lab::releases(host),
+                ["20260101120000"],
+                "releases on {}; {said}",
+                host.name
+            );
+        }
+    }
+}
+
+impl From<Finished> for Said {
+    fn from(done: Finished) -> Self {
+        Self {
+            code: done.status.code().unwrap_or(-1),
+            took: done.took,
+            stdout: done.stdout,
+            stderr: done.stderr,
+        }
+    }
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "exit {} after {:?}\n--- stdout\n{}\n--- stderr\n{}",
+            self.code, self.took, self.stdout, self.stderr
+        )
+    }
+}
+
+impl Said {
+    /// Asserts the exit code; all that was said is in the message.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self}");
+        self
+    }
+
+    /// The events of `--output json`.
+    #[track_caller]
+    pub(crate) fn events(&self) -> Vec<Value> {
+        self.stdout
+            .lines()
+            .map(|line| match serde_json::from_str(line) {
+                Ok(event) => event,
+                Err(error) => panic!("{error} in {line:?}; {self}"),
+            })
+            .collect()
+    }
+
+    /// The one document of `plan --output json`.
+    #[track_caller]
+    pub(crate) fn document(&self) -> Value {
+        match serde_json::from_str(&self.stdout) {
+            Ok(document) => document,
+            Err(error) => panic!("{error}; {self}"),
+        }
+    }
+
+    /// The events of that name.
+    #[track_caller]
+    pub(crate) fn named(&self, name: &str) -> Vec<Value> {
+        let mut events = self.events();
+        events.retain(|event| event["event"] == name);
+        events
+    }
+
+    /// `rollout.finished`, which must be the last event.
+    #[track_caller]
+    pub(crate) fn finished(&self) -> Value {
+        match self.events().pop() {
+            Some(last) if last["event"] == "rollout.finished" => last,
+            _ => panic!("rollout.finished is not the last event; {self}"),
+        }
+    }
+}
+
+/// A built example: beside the built `rollgate`, where cargo puts it; built now, where only the tests were built.
+fn example(name: &str) -> PathBuf {
+    let rollgate = Path::new(env!("CARGO_BIN_EXE_rollgate"));
+    let program = rollgate.with_file_name("examples").join(name);
+    if !program.exists() {
+        build(name).unwrap();
+    }
+    program
+}
+
+fn build(name: &str) -> io::Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let done = Command::new(cargo)
+        .args(["build", "--example", name])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()?;
+    if done.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "cargo build --example {name}: {done}"
+    )))
+}
