@@ -303,11 +303,7 @@ fn traffic_now(
 
 /// Whether the fleet now runs two releases.
 pub(super) fn is_mixed(ends: &[HostEnd]) -> bool {
-    let releases: BTreeSet<(Option<Revision>, Option<&str>)> = ends
-        .iter()
-        .filter(|end| end.version.is_some())
-        .map(|end| (end.revision, end.version.as_deref()))
-        .collect();
+    let releases: BTreeSet<Revision> = ends.iter().filter_map(|end| end.revision).collect();
     releases.len() > 1
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::batch::{Cuttable, cut};
 use super::capacity::Capacity;
 use super::{Facts, HostAction, HostView, Plan, PlannedHost, Standing, refusal, release, standing};
-use crate::model::{HostName, RecordSeen, TrafficSeen};
+use crate::model::{HostName, RecordSeen, ReleaseRef, TrafficSeen, Version};
 
 /// Makes the plan. The same facts give the same plan.
 pub fn make(facts: &Facts) -> Plan {
@@ -51,11 +51,7 @@ fn refusals_without_work(facts: &Facts, refused: Vec<String>) -> Vec<String> {
 fn planned_host(facts: &Facts, view: &HostView) -> PlannedHost {
     let found = standing::found_traffic(facts, view);
     let stands = standing::standing(facts, view, &found);
-    let current = view
-        .facts
-        .as_ref()
-        .ok()
-        .and_then(|seen| release::running(&view.spec.root, seen));
+    let current = current(view);
     let (action, reason) = action(facts, view, stands);
     PlannedHost {
         host: view.spec.name.clone(),
@@ -67,6 +63,17 @@ fn planned_host(facts: &Facts, view: &HostView) -> PlannedHost {
         found,
         proof: view.proof.clone(),
     }
+}
+
+/// What the host runs. What rollgate found there has the version that its service shows, where it shows one.
+fn current(view: &HostView) -> Option<ReleaseRef> {
+    let seen = view.facts.as_ref().ok()?;
+    let mut current = release::running(&view.spec.root, seen)?;
+    if current.version.is_none() {
+        let shown = view.proof.version.as_deref();
+        current.version = shown.and_then(|version| Version::new(version).ok());
+    }
+    Some(current)
 }
 
 fn traffic(facts: &Facts, view: &HostView) -> Vec<TrafficSeen> {
@@ -122,12 +129,7 @@ fn action(facts: &Facts, view: &HostView, stands: Standing) -> (HostAction, Stri
 }
 
 fn from_what(view: &HostView) -> String {
-    let current = view
-        .facts
-        .as_ref()
-        .ok()
-        .and_then(|seen| release::running(&view.spec.root, seen));
-    match current {
+    match current(view) {
         None => "first release".to_owned(),
         Some(current) => {
             let version = current

@@ -75,7 +75,7 @@ pub(in crate::engine) async fn drain(turn: &mut Turn<'_>) -> StepResult {
 /// Takes the host out again before its swap is taken back. Requests that do not end in time do not keep a bad release in traffic.
 pub(in crate::engine) async fn drain_again(turn: &mut Turn<'_>) -> StepResult {
     let watch = Stopwatch::start();
-    turn.say(EventKind::HostDraining {
+    turn.say_step(EventKind::HostDraining {
         host: turn.name.clone(),
         batch: turn.batch,
     })
@@ -92,7 +92,7 @@ pub(in crate::engine) async fn drain_again(turn: &mut Turn<'_>) -> StepResult {
             .await;
     }
     let seconds = turn.host.spent("drain", watch.elapsed());
-    turn.say(EventKind::HostDrained {
+    turn.say_step(EventKind::HostDrained {
         host: turn.name.clone(),
         batch: turn.batch,
         seconds,

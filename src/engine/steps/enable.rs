@@ -47,14 +47,14 @@ async fn put_back(turn: &mut Turn<'_>, step: RecordStep, wait: bool) -> StepResu
         host: turn.name.clone(),
         batch: turn.batch,
     };
-    let ((), written) = futures::join!(turn.say(kind), turn.write_record(&record));
+    let ((), written) = futures::join!(turn.say_step(kind), turn.write_record(&record));
     written?;
     tell_ready(turn).await?;
     if wait {
         wait_until_usable(turn).await?;
     }
     let seconds = turn.host.spent("enable", watch.elapsed());
-    turn.say(EventKind::HostEnabled {
+    turn.say_step(EventKind::HostEnabled {
         host: turn.name.clone(),
         batch: turn.batch,
         seconds,

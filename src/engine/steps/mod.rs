@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::HostPorts;
 use super::context::{Context, HostContext};
 use super::traffic::TrafficError;
-use crate::cycle::{HostCycle, Order};
+use crate::cycle::{Action, HostCycle, Order};
 use crate::drivers::host::HostError;
 use crate::event::EventKind;
 use crate::model::{Failure, HostName, Record};
@@ -65,6 +65,19 @@ impl Turn<'_> {
     /// Says an event.
     pub(super) async fn say(&self, kind: EventKind) {
         self.context.say(kind).await;
+    }
+
+    /// Says an event of a step, unless the host's swap is being taken back: then `host.reverting` and `host.reverted` say it all, and
+    /// a reader that waits for `host.ready` or `host.enabled` never takes the old release for the new one.
+    pub(super) async fn say_step(&self, kind: EventKind) {
+        if !self.is_reverting() {
+            self.say(kind).await;
+        }
+    }
+
+    /// Whether the host's swap is being taken back.
+    pub(super) fn is_reverting(&self) -> bool {
+        self.cycle.was_swapped() && matches!(self.cycle.next(), Action::Undo(_))
     }
 
     /// Waits, unless an order changes the host's course.

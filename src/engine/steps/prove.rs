@@ -54,7 +54,7 @@ pub(in crate::engine) async fn prove_before(turn: &mut Turn<'_>) -> StepResult {
     }
     let watch = Stopwatch::start();
     let url = turn.ports.probe.url().to_owned();
-    turn.say(EventKind::HostProbing {
+    turn.say_step(EventKind::HostProbing {
         host: turn.name.clone(),
         batch: turn.batch,
         url: url.clone(),
@@ -67,7 +67,7 @@ pub(in crate::engine) async fn prove_before(turn: &mut Turn<'_>) -> StepResult {
     let passed = ask_until_ready(turn, &policy, &expectation).await;
     let seconds = turn.host.spent("revert", watch.elapsed());
     let (probes, version) = passed.map_err(|end| named(end, &url))?;
-    turn.say(EventKind::HostReady {
+    turn.say_step(EventKind::HostReady {
         host: turn.name.clone(),
         batch: turn.batch,
         probes,
