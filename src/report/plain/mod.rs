@@ -30,7 +30,10 @@ struct Plain {
 impl Sink for Plain {
     fn event(&mut self, event: &Event, state: &RolloutState) {
         if let Some(said) = fleet::said(&event.kind, state).or_else(|| host::said(&event.kind)) {
-            let time = event.time.to_zoned(self.zone.clone()).strftime("%H:%M:%S");
+            let time = event
+                .time
+                .to_zoned_datetime(self.zone.clone())
+                .strftime("%H:%M:%S");
             self.err.lines(&said.lines(&time.to_string(), self.paint));
         }
     }
