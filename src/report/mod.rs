@@ -71,13 +71,16 @@ pub fn plan(document: &PlanDocument, output: Output, color: bool) -> String {
 
 /// The readers of a rollout's events for one way of saying them.
 pub fn sinks(output: Output, color: bool, _verbose: u8) -> Vec<Box<dyn Sink>> {
-    let (out, err) = (Stream::stdout(), Stream::stderr());
     match output {
-        Output::Json => vec![json::sink(out, err)],
+        Output::Json => vec![json::sink(Stream::stdout(), Stream::stderr())],
         Output::Plain => vec![lines(color), end(color)],
-        // The live display: `progress::sink(...)` takes the place of `lines` here.
-        Output::Human => vec![lines(color), end(color)],
+        Output::Human => vec![live(color), end(color)],
     }
+}
+
+/// What a person at a terminal sees while it runs. The live display takes the place of the lines here: `progress::sink(...)`.
+fn live(color: bool) -> Box<dyn Sink> {
+    lines(color)
 }
 
 fn lines(color: bool) -> Box<dyn Sink> {

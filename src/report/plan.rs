@@ -68,7 +68,7 @@ fn batches(document: &PlanDocument) -> Vec<String> {
 }
 
 fn hosts(document: &PlanDocument) -> Table {
-    let has_reasons = document.hosts.iter().any(|host| !host.reason.is_empty());
+    let has_reasons = document.hosts.iter().any(|host| !reason(host).is_empty());
     let mut head = vec!["host", "action", "release", "traffic"];
     if has_reasons {
         head.push("reason");
@@ -82,11 +82,20 @@ fn hosts(document: &PlanDocument) -> Table {
             traffic_cell(&host.traffic),
         ];
         if has_reasons {
-            row.push(Cell::from(&host.reason));
+            row.push(Cell::from(reason(host)));
         }
         table.row(row);
     }
     table
+}
+
+/// The reason, unless it only says which release the host comes from: that is a column of its own.
+fn reason(host: &PlanHost) -> &str {
+    if host.action == PlanAction::Update && host.reason.starts_with("from ") {
+        ""
+    } else {
+        &host.reason
+    }
 }
 
 fn action(action: PlanAction) -> Cell {

@@ -27,7 +27,7 @@ pub(super) fn said(kind: &EventKind, state: &RolloutState) -> Option<Said> {
             warnings,
         } => planned(*revision, batches, skipped, *least_usable).detail("warning", warnings),
         EventKind::RolloutHalted { reason } => {
-            Said::new("rollout", format!("halted: {reason}")).as_a(Meaning::Careful)
+            Said::new("rollout", format!("halted: {reason}")).colored(Meaning::Careful)
         }
         EventKind::RolloutFinished {
             outcome,
@@ -36,18 +36,29 @@ pub(super) fn said(kind: &EventKind, state: &RolloutState) -> Option<Said> {
             ..
         } => finished(*outcome, *exit_code, *seconds),
         EventKind::BatchStarted { batch, hosts, .. } => Said::new(
-            numbered(*batch, state),
+            &numbered(*batch, state),
             format!("started: {}", names(hosts)),
         )
-        .as_a(Meaning::Strong),
+        .colored(Meaning::Strong),
         EventKind::BatchFinished { batch, seconds } => Said::new(
-            numbered(*batch, state),
+            &numbered(*batch, state),
             format!("finished in {}", text::seconds(*seconds)),
         )
-        .as_a(Meaning::Good),
+        .colored(Meaning::Good),
         EventKind::BatchFailed { batch, reason } => {
-            Said::new(numbered(*batch, state), format!("failed: {reason}")).as_a(Meaning::Bad)
+            Said::new(&numbered(*batch, state), format!("failed: {reason}")).colored(Meaning::Bad)
         }
+        _ => return beside(kind),
+    })
+}
+
+/// What stands beside the batches: locks, hooks, balancers, the log.
+fn beside(kind: &EventKind) -> Option<Said> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the others are `said`'s and `host::said`'s; a test gives every event to all"
+    )]
+    Some(match kind {
         EventKind::LockAcquired { hosts } => locks("acquired", hosts),
         EventKind::LockReleased { hosts } => locks("released", hosts),
         EventKind::HookStarted {
@@ -83,9 +94,10 @@ pub(super) fn said(kind: &EventKind, state: &RolloutState) -> Option<Said> {
             server,
             seen,
         } => {
-            let text =
-                format!("balancer {balancer} reset: {pool}/{server} was {seen}, and is told again");
-            Said::new(host, text).as_a(Meaning::Careful)
+            let text = format!(
+                "balancer {balancer} reset: {pool}/{server} was found {seen}, and was drained again"
+            );
+            Said::new(host, text).colored(Meaning::Careful)
         }
         EventKind::Log { level, text, host } => log(*level, text, host.as_ref()),
         _ => return None,
@@ -98,7 +110,7 @@ fn started(command: &str, hosts: &[HostName], state: &RolloutState) -> Said {
         "rollout",
         format!("{what} on {}", text::count(hosts.len(), "host")),
     )
-    .as_a(Meaning::Strong)
+    .colored(Meaning::Strong)
 }
 
 fn planned(
@@ -108,6 +120,12 @@ fn planned(
     least: Option<usize>,
 ) -> Said {
     let hosts = batches.iter().map(Vec::len).sum();
+    if batches.is_empty() {
+        return Said::new(
+            "rollout",
+            format!("planned: no host is touched, {} left alone", skipped.len()),
+        );
+    }
     let mut words = format!(
         "planned: revision {revision} on {} in {}, {} left alone",
         text::count(hosts, "host"),
@@ -115,10 +133,9 @@ fn planned(
         skipped.len(),
     );
     if let Some(least) = least {
-        words.push_str(&format!(
-            ", at least {} usable",
-            text::count(least, "server")
-        ));
+        words.push_str(", at least ");
+        words.push_str(&text::count(least, "server"));
+        words.push_str(" usable");
     }
     Said::new("rollout", words)
 }
@@ -134,7 +151,7 @@ fn finished(outcome: Outcome, exit_code: u8, seconds: f64) -> Said {
         outcome.as_str(),
         text::seconds(seconds)
     );
-    Said::new("rollout", words).as_a(meaning)
+    Said::new("rollout", words).colored(meaning)
 }
 
 fn numbered(batch: usize, state: &RolloutState) -> String {
@@ -151,7 +168,7 @@ fn locks(what: &str, hosts: &[HostName]) -> Said {
 fn hook(number: usize, host: Option<&HostName>, words: String) -> Said {
     match host {
         Some(host) => Said::new(host, format!("hook {number} {words}")),
-        None => Said::new(format_args!("hook {number}"), words),
+        None => Said::new(&format_args!("hook {number}"), words),
     }
 }
 
@@ -159,13 +176,13 @@ fn hook_color(said: Said, exit: Option<i32>) -> Said {
     if exit == Some(0) {
         said
     } else {
-        said.as_a(Meaning::Bad)
+        said.colored(Meaning::Bad)
     }
 }
 
 fn exit_words(exit: Option<i32>) -> String {
     exit.map_or_else(
-        || "ended by a signal or not at all".to_owned(),
+        || "could not be run".to_owned(),
         |exit| format!("exit code {exit}"),
     )
 }
@@ -173,9 +190,11 @@ fn exit_words(exit: Option<i32>) -> String {
 fn log(level: Level, words: &str, host: Option<&HostName>) -> Said {
     let subject = host.map_or_else(|| "rollout".to_owned(), ToString::to_string);
     match level {
-        Level::Info => Said::new(subject, words),
-        Level::Warning => Said::new(subject, format!("warning: {words}")).as_a(Meaning::Careful),
-        Level::Error => Said::new(subject, format!("error: {words}")).as_a(Meaning::Bad),
+        Level::Info => Said::new(&subject, words),
+        Level::Warning => {
+            Said::new(&subject, format!("warning: {words}")).colored(Meaning::Careful)
+        }
+        Level::Error => Said::new(&subject, format!("error: {words}")).colored(Meaning::Bad),
     }
 }
 

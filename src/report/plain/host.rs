@@ -53,6 +53,17 @@ pub(super) fn said(kind: &EventKind) -> Option<Said> {
             seconds,
             ..
         } => soaked(host, *flaps, *seconds),
+        _ => return astray(kind),
+    })
+}
+
+/// What is said about a host that does not come to the target.
+fn astray(kind: &EventKind) -> Option<Said> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the others are `said`'s and `fleet::said`'s; a test gives every event to all"
+    )]
+    Some(match kind {
         EventKind::HostSkipped { host, reason } => Said::new(host, format!("skipped: {reason}")),
         EventKind::HostFailed {
             host,
@@ -104,19 +115,19 @@ fn soaked(host: &HostName, flaps: u32, time: f64) -> Said {
         0 => Said::new(host, format!("soaked in {time}")),
         flaps => {
             let flaps = text::count(usize::try_from(flaps).unwrap_or(usize::MAX), "flap");
-            Said::new(host, format!("soaked in {time}, with {flaps}")).as_a(Meaning::Careful)
+            Said::new(host, format!("soaked in {time}, with {flaps}")).colored(Meaning::Careful)
         }
     }
 }
 
 fn failed(host: &HostName, step: &str, failure: &Failure) -> Said {
     Said::new(host, format!("failed in {step}: {}", failure.what))
-        .as_a(Meaning::Bad)
+        .colored(Meaning::Bad)
         .failure(failure)
 }
 
 fn reverting(host: &HostName, revision: Option<Revision>) -> Said {
-    Said::new(host, format!("reverting to {}", before(revision))).as_a(Meaning::Careful)
+    Said::new(host, format!("reverting to {}", before(revision))).colored(Meaning::Careful)
 }
 
 fn reverted(host: &HostName, revision: Option<Revision>, time: f64) -> Said {
@@ -124,11 +135,11 @@ fn reverted(host: &HostName, revision: Option<Revision>, time: f64) -> Said {
         host,
         format!("reverted to {} in {}", before(revision), seconds(time)),
     )
-    .as_a(Meaning::Careful)
+    .colored(Meaning::Careful)
 }
 
 fn stranded(host: &HostName, seen: &str) -> Said {
-    Said::new(host, format!("stranded: {seen}")).as_a(Meaning::Bad)
+    Said::new(host, format!("stranded: {seen}")).colored(Meaning::Bad)
 }
 
 fn before(revision: Option<Revision>) -> String {

@@ -50,7 +50,7 @@ struct Said {
 }
 
 impl Said {
-    fn new(subject: impl ToString, text: impl Into<String>) -> Self {
+    fn new(subject: &(impl ToString + ?Sized), text: impl Into<String>) -> Self {
         Self {
             subject: subject.to_string(),
             text: text.into(),
@@ -59,7 +59,7 @@ impl Said {
         }
     }
 
-    fn as_a(mut self, meaning: Meaning) -> Self {
+    fn colored(mut self, meaning: Meaning) -> Self {
         self.meaning = Some(meaning);
         self
     }

@@ -37,7 +37,7 @@ fn sample() -> PlanDocument {
             "no `ready.version`: a host that is ready on the old release would pass".into(),
         ],
         hosts: vec![
-            planned(1, PlanAction::Update, Some(1), ""),
+            planned(1, PlanAction::Update, Some(1), "from 1 (1.0)"),
             planned(
                 2,
                 PlanAction::Skip,

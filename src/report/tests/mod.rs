@@ -217,12 +217,12 @@ fn every_outcome_says_what_to_do_next() {
             err.starts_with("error: ") && err.contains("\nhint: "),
             "{outcome:?}: {err}"
         );
-        let code = format!("\n  exit code: {}: ", outcome.exit_status().code());
+        let code = format!("\n  exit code: {} (", outcome.exit_status().code());
         assert!(
             err.contains(&code) && err.contains("a reason"),
             "{outcome:?}: {err}"
         );
-        said.push_str(&format!("--- {}\n{err}", outcome.as_str()));
+        said = format!("{said}--- {}\n{err}", outcome.as_str());
     }
     insta::assert_snapshot!("summary_outcomes", said);
 }
