@@ -101,10 +101,16 @@ impl Lab {
         let host_key = text_of(&key.with_extension("pub"));
         let host_key: Vec<&str> = host_key.split_whitespace().take(2).collect();
         let config = self.path(&format!("sshd-{port}.conf"));
+        // Of this keyword the last line wins, of all others the first.
+        let startups = if extra.contains("MaxStartups") {
+            ""
+        } else {
+            "MaxStartups 100\n"
+        };
         let text = format!(
             "{extra}\nListenAddress {address}:{port}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\n\
              PidFile none\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n\
-             PermitUserRC no\nMaxStartups 100\nMaxSessions 20\nLogLevel VERBOSE\n",
+             PermitUserRC no\n{startups}MaxSessions 20\nLogLevel VERBOSE\n",
             key.display(),
             self.path("authorized").display()
         );

@@ -171,8 +171,8 @@ impl SshTransport {
         let (live, channel) = self.session(until).await?;
         let job = Job {
             purpose: call.purpose,
-            line: framed.command_line(self.elevation(call.privileged)),
-            text: framed.text(),
+            framed: &framed,
+            elevation: self.elevation(call.privileged),
             source,
             limit: call.limit,
             until,
