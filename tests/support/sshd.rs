@@ -55,6 +55,19 @@ fn text_of(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
+impl Sshd {
+    /// Whether the server writes this to its log soon.
+    pub async fn logs(&self, text: &str) -> bool {
+        for _ in 0..100 {
+            if text_of(&self.log).contains(text) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        false
+    }
+}
+
 impl Lab {
     /// A lab, or `None` with a printed reason where no server can be started.
     pub fn new() -> Option<Self> {
@@ -149,10 +162,10 @@ impl Lab {
     pub fn trust(&self, sshd: &Sshd) {
         let file = self.path("known_hosts");
         let mut text = std::fs::read_to_string(&file).unwrap_or_default();
-        text.push_str(&format!(
-            "[{}]:{} {}\n",
-            sshd.address, sshd.port, sshd.host_key
-        ));
+        let (address, port) = (&sshd.address, sshd.port);
+        let key = &sshd.host_key;
+        let line = format!("[{address}]:{port} {key}\n");
+        text.push_str(&line);
         std::fs::write(&file, text).unwrap();
     }
 

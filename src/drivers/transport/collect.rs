@@ -194,7 +194,8 @@ mod tests {
     #[test]
     fn too_much_output_is_an_unknown_outcome() {
         let mut collected = Collected::default();
-        while collected.push_stdout(&[b'x'; 1 << 20]) {}
+        let much = vec![b'x'; 1 << 20];
+        while collected.push_stdout(&much) {}
         let error = collected
             .conclude("look", "M", Ending::Code(0))
             .unwrap_err();

@@ -130,15 +130,12 @@ pub(super) async fn exec(
         }
     })
     .await;
-    match ended {
-        Ok(Ok(Some(ending))) => {
-            if matches!(ending, Ending::Code(_) | Ending::Signal(_)) {
-                // The server has closed it.
-                closer.0 = None;
-            }
-            return Ok((ending, collected));
+    if let Ok(Ok(Some(ending))) = ended {
+        if matches!(ending, Ending::Code(_) | Ending::Signal(_)) {
+            // The server has closed it.
+            closer.0 = None;
         }
-        Ok(Ok(None)) | Ok(Err(_)) | Err(_) => {}
+        return Ok((ending, collected));
     }
     let pid = collected.pid(job.framed.marker());
     terminate(live, &job, pid, &writer, &mut reader).await;
@@ -184,12 +181,11 @@ async fn read(
 ) -> Option<Ending> {
     let mut ending = None;
     let mut is_whole = false;
+    let mut fits = true;
     while let Some(message) = reader.wait().await {
         match message {
             ChannelMsg::Data { data } => {
-                if !collected.push_stdout(&data) {
-                    return None;
-                }
+                fits = collected.push_stdout(&data);
             }
             ChannelMsg::ExtendedData { data, ext: 1 } => collected.push_stderr(&data),
             ChannelMsg::ExitStatus { exit_status } => ending = Some(Ending::Code(exit_status)),
@@ -199,6 +195,9 @@ async fn read(
             ChannelMsg::Failure => return Some(Ending::Refused),
             ChannelMsg::Eof | ChannelMsg::Close => is_whole = true,
             _ => {}
+        }
+        if !fits {
+            return None;
         }
     }
     match ending {

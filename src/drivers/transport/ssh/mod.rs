@@ -12,6 +12,7 @@
 mod auth;
 mod client;
 mod config_file;
+mod config_scan;
 mod connect;
 mod connector;
 mod exec;
@@ -19,6 +20,7 @@ mod forward;
 mod jump;
 mod keys;
 mod known_hosts;
+mod proof;
 mod route;
 mod surroundings;
 mod trust;
