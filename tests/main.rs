@@ -7,5 +7,6 @@
     reason = "a test that meets what it did not expect shall end"
 )]
 
+mod lab;
 mod rollout;
 mod support;
