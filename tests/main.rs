@@ -18,6 +18,7 @@ mod support;
 mod architecture;
 mod engine;
 mod far;
+mod lab;
 mod plan;
 mod rollout;
 mod transport;

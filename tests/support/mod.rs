@@ -1,6 +1,7 @@
 //! What tests stand on: real parts, and doubles where the real thing cannot.
 
 pub mod cli;
+#[allow(dead_code, reason = "the `lab` example and the benchmark use the rest of this module")]
 pub mod lab;
 pub mod load;
 pub mod local_shell;

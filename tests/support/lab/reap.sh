@@ -12,6 +12,7 @@ end_session() { # the process id of a daemon
   */sshd | */haproxy | */sshd-session) ;;
   *) return ;; # it ended long ago, and the number may be somebody else's by now
   esac
+  # shellcheck disable=SC2013 # words are wanted: one process id a file
   for status in $(grep -lsE "^PPid:[[:space:]]*$1\$" /proc/[0-9]*/status); do
     child=${status#/proc/}
     kill "${child%/status}" 2>/dev/null
