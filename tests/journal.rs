@@ -95,9 +95,7 @@ async fn a_full_disk_is_told_to_everybody_from_then_on() {
 async fn nothing_is_left_half_written_when_the_file_may_not_grow() {
     let dir = tempfile::tempdir().unwrap();
     let path = path_in(dir.path(), &id());
-    let script = format!(
-        "ulimit -f 4; trap '' XFSZ; exec \"$0\" --exact journal::writes_until_it_breaks --ignored --nocapture"
-    );
+    let script = "ulimit -f 4; trap '' XFSZ; exec \"$0\" --exact journal::writes_until_it_breaks --ignored --nocapture";
     let output = std::process::Command::new("sh")
         .arg("-c")
         .arg(script)

@@ -10,8 +10,10 @@
 )]
 
 mod haproxy;
+mod haproxy_socket;
 mod journal;
 mod probe;
+mod probe_fallback;
 
 mod support {
     pub(crate) mod app;

@@ -15,12 +15,12 @@ use crate::support::shell_host::{Forwarding, ShellHost};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-fn header() -> Option<VersionCheck> {
-    Some(VersionCheck::Header("X-Version".to_owned()))
+fn header() -> VersionCheck {
+    VersionCheck::Header("X-Version".to_owned())
 }
 
-fn json(pointer: &str) -> Option<VersionCheck> {
-    Some(VersionCheck::Json(pointer.to_owned()))
+fn json(pointer: &str) -> VersionCheck {
+    VersionCheck::Json(pointer.to_owned())
 }
 
 fn probe(
@@ -48,17 +48,17 @@ fn host(forwarding: Forwarding) -> Arc<ShellHost> {
 #[tokio::test]
 async fn status_and_version_are_read() {
     let app = App::start().await;
-    let answer = ask(&app, "/ready", header()).await;
+    let answer = ask(&app, "/ready", Some(header())).await;
     assert_eq!(
         (answer.status, answer.version.as_deref()),
         (Some(200), Some("1.2.3"))
     );
-    let version = async |pointer| ask(&app, "/ready", json(pointer)).await.version;
+    let version = async |pointer| ask(&app, "/ready", Some(json(pointer))).await.version;
     assert_eq!(version("/build/version").await.as_deref(), Some("1.2.3"));
     assert_eq!(version("/build/number").await.as_deref(), Some("7"));
     assert_eq!(version("/nothing").await, None);
     assert_eq!(ask(&app, "/ready", None).await.version, None);
-    assert_eq!(ask(&app, "/", header()).await.version, None);
+    assert_eq!(ask(&app, "/", Some(header())).await.version, None);
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_bad_status_is_an_answer_with_its_body_as_note() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let app = App::start().await;
-    let answer = ask(&app, "/elsewhere", header()).await;
+    let answer = ask(&app, "/elsewhere", Some(header())).await;
     assert_eq!((answer.status, answer.version), (Some(302), None));
 }
 
@@ -94,12 +94,12 @@ async fn the_request_names_its_host_and_itself() {
 #[tokio::test]
 async fn a_huge_body_costs_neither_time_nor_the_status() {
     let app = App::start().await;
-    let answer = ask(&app, "/huge", header()).await;
+    let answer = ask(&app, "/huge", Some(header())).await;
     assert_eq!(
         (answer.status, answer.version.as_deref()),
         (Some(200), Some("9"))
     );
-    let answer = ask(&app, "/huge", json("/v")).await;
+    let answer = ask(&app, "/huge", Some(json("/v"))).await;
     assert_eq!((answer.status, answer.version), (Some(200), None));
     assert!(answer.note.contains("64 KiB"), "{}", answer.note);
 }
@@ -157,7 +157,7 @@ async fn through_the_host_a_forwarded_connection_is_used() {
     let there = host(Forwarding::On);
     let answer = probe(
         &app.url("/ready"),
-        header(),
+        Some(header()),
         Some(Arc::clone(&there) as Arc<_>),
     )
     .ask(LIMIT)
@@ -168,101 +168,6 @@ async fn through_the_host_a_forwarded_connection_is_used() {
     );
     assert_eq!(*there.opened.lock().unwrap(), [app.address.to_string()]);
     assert!(there.ran.lock().unwrap().is_empty());
-}
-
-/// A folder that holds links to these programs only.
-fn tools(programs: &[(&str, &str)]) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    for (name, target) in programs {
-        std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
-    }
-    dir
-}
-
-const BASICS: [(&str, &str); 3] = [
-    ("head", "/usr/bin/head"),
-    ("mktemp", "/usr/bin/mktemp"),
-    ("rm", "/usr/bin/rm"),
-];
-
-async fn ask_by(tool: (&str, &str), url: &str, version: Option<VersionCheck>) -> ProbeAnswer {
-    assert!(
-        Path::new(tool.1).exists(),
-        "{} must be installed to run this test",
-        tool.1
-    );
-    let dir = tools(&[BASICS.as_slice(), &[tool]].concat());
-    let mut there = ShellHost::new(Forwarding::Prohibited);
-    there.shell = vec!["/bin/sh".to_owned()];
-    there.path = Some(dir.path().to_str().unwrap().to_owned());
-    probe(url, version, Some(Arc::new(there))).ask(LIMIT).await
-}
-
-#[tokio::test]
-async fn without_forwarding_each_tool_gives_the_same_answers() {
-    let app = App::start().await;
-    for tool in [
-        ("curl", "/usr/bin/curl"),
-        ("wget", "/usr/bin/wget"),
-        ("wget", "/bin/busybox"),
-    ] {
-        let version = ask_by(tool, &app.url("/ready"), header()).await;
-        assert_eq!(
-            (version.status, version.version.as_deref()),
-            (Some(200), Some("1.2.3")),
-            "{tool:?} {version:?}"
-        );
-        let version = ask_by(tool, &app.url("/ready"), json("/build/version")).await;
-        assert_eq!(version.version.as_deref(), Some("1.2.3"), "{tool:?}");
-        let warming = ask_by(tool, &app.url("/warming"), None).await;
-        assert_eq!(warming.status, Some(503), "{tool:?} {warming:?}");
-        let redirect = ask_by(tool, &app.url("/elsewhere"), header()).await;
-        assert_eq!(
-            (redirect.status, redirect.version),
-            (Some(302), None),
-            "{tool:?}"
-        );
-        let huge = ask_by(tool, &app.url("/huge"), json("/v")).await;
-        assert_eq!(huge.status, Some(200), "{tool:?}");
-        assert!(huge.note.contains("64 KiB"), "{tool:?} {huge:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_tool_says_in_its_own_words_why_there_is_no_answer() {
-    let app = App::start().await;
-    let url = app.url("/ready");
-    drop(app);
-    tokio::task::yield_now().await;
-    for (tool, words) in [
-        (("curl", "/usr/bin/curl"), "curl: (7)"),
-        (("wget", "/usr/bin/wget"), "refused"),
-        (("wget", "/bin/busybox"), "refused"),
-    ] {
-        let answer = ask_by(tool, &url, None).await;
-        assert_eq!(answer.status, None);
-        assert!(answer.note.contains(words), "{tool:?} {answer:?}");
-    }
-}
-
-#[tokio::test]
-async fn without_forwarding_and_without_tools_the_note_says_both() {
-    let app = App::start().await;
-    let answer = ask_by(("true", "/usr/bin/true"), &app.url("/ready"), None).await;
-    assert_eq!(answer.status, None);
-    assert!(answer.note.contains("neither curl nor wget"), "{answer:?}");
-}
-
-#[tokio::test]
-async fn a_host_that_forwards_nothing_is_asked_to_once() {
-    let app = App::start().await;
-    let there = host(Forwarding::Prohibited);
-    let probe = probe(&app.url("/ready"), None, Some(Arc::clone(&there) as Arc<_>));
-    for _ in 0..3 {
-        assert_eq!(probe.ask(LIMIT).await.status, Some(200));
-    }
-    assert_eq!(there.opened.lock().unwrap().len(), 1);
-    assert_eq!(there.ran.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -338,7 +243,7 @@ async fn https_wants_a_certificate_of_the_named_authority() {
             url: url.clone(),
             direct,
             ca,
-            version: header(),
+            version: Some(header()),
         };
         open(options, host).unwrap().ask(LIMIT).await
     };

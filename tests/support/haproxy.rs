@@ -5,12 +5,56 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollgate::drivers::balancer::{self, LoadBalancer};
+use rollgate::drivers::balancer::{self, Change, LoadBalancer};
 use rollgate::drivers::transport::Transport;
 use rollgate::model::fleet::Endpoint;
-use rollgate::model::{BalancerName, BalancerSpec, HostName};
+use rollgate::model::{
+    Admin, BalancerName, BalancerSpec, HostName, PoolName, ServerName, ServerSeen,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Nobody listens on these ports; without a check that is of no matter.
+pub(crate) const TWO_POOLS: &str = "
+backend be
+  server s1 127.0.0.1:9 weight 100
+  server s2 127.0.0.1:9
+  server off 127.0.0.1:9 disabled
+backend other
+  cookie SRV insert
+  server s1 127.0.0.1:9 cookie c1
+  server tracker 127.0.0.1:9 track checked/s1
+backend checked
+  server s1 127.0.0.1:9 check inter 100ms
+";
+
+/// A pool's name.
+pub(crate) fn pool(name: &str) -> PoolName {
+    PoolName::new(name).unwrap()
+}
+
+/// A server's name.
+pub(crate) fn server(name: &str) -> ServerName {
+    ServerName::new(name).unwrap()
+}
+
+/// One order, weight as it is.
+pub(crate) fn change(at: &str, name: &str, admin: Admin) -> Change {
+    Change {
+        pool: pool(at),
+        server: server(name),
+        admin,
+        weight: None,
+    }
+}
+
+/// One server as a fresh look shows it.
+pub(crate) async fn seen(balancer: &dyn LoadBalancer, at: &str, name: &str) -> ServerSeen {
+    let pools = [pool(at)];
+    let seen = balancer.observe(&pools).await.unwrap();
+    seen.pools[&pools[0]].servers[&server(name)].clone()
+}
 
 /// A running master and its worker; both end when it is dropped.
 pub(crate) struct Haproxy {
@@ -54,10 +98,11 @@ impl Haproxy {
             .spawn()
             .expect("haproxy must be installed to run these tests");
         let this = Self { dir, master };
-        until("haproxy answers", async || {
-            tokio::net::UnixStream::connect(this.socket("admin.sock"))
-                .await
-                .is_ok()
+        // A worker answers before its master listens to signals: a reload asked for in between would be lost.
+        until("master and worker answer", async || {
+            let worker = ask(&this.socket("admin.sock"), "show info").await;
+            let master = ask(&this.socket("master.sock"), "show proc").await;
+            worker.contains("Pid") && master.contains("worker")
         })
         .await;
         this
@@ -110,6 +155,16 @@ pub(crate) fn driver_at(
         timeout: Duration::from_secs(5),
     };
     balancer::open(&spec, host)
+}
+
+async fn ask(socket: &Path, line: &str) -> String {
+    let mut answer = String::new();
+    if let Ok(mut stream) = tokio::net::UnixStream::connect(socket).await {
+        stream.write_all(format!("{line}\n").as_bytes()).await.ok();
+        stream.shutdown().await.ok();
+        stream.read_to_string(&mut answer).await.ok();
+    }
+    answer
 }
 
 /// Waits until `condition` holds; fails after 10 s.

@@ -135,3 +135,12 @@ impl Transport for ShellHost {
         std::future::ready(()).boxed()
     }
 }
+
+/// A folder with links to these programs only.
+pub(crate) fn tools(programs: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, target) in programs {
+        std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
+    }
+    dir
+}
