@@ -14,7 +14,7 @@ fn replace(lab: &TestLab, host: &LabHost, version: &str) {
     fs::remove_file(&link).unwrap();
     let release = lab.dir().join("artifacts").join(version);
     std::os::unix::fs::symlink(release, link).unwrap();
-    Lab::start_app(host).unwrap();
+    lab.start_app(host).unwrap();
 }
 
 fn kill_app(host: &LabHost, signal: &str) {
