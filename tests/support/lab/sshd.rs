@@ -88,7 +88,7 @@ fn configuration(lab: &Lab, number: usize) -> String {
          PrintLastLog no\n\
          MaxStartups 200\n\
          MaxSessions 50\n\
-         SetEnv {MARK}={dir}\n",
+         SetEnv {MARK}={dir} HOME={dir}/home\n",
         if needs_pam() { "yes" } else { "no" },
     );
     for host in lab.hosts.iter().skip(number * ADDRESSES).take(ADDRESSES) {
