@@ -48,7 +48,7 @@ fn script(target: &Target, limit: Duration) -> String {
     format!(
         "main() {{
 LC_ALL=C; export LC_ALL; PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
-url={url} pem={ca} file=
+url={url} pem={ca} secure={secure} file=
 if [ -n \"$pem\" ]; then
   trap 'rm -f \"$file\"' EXIT
   trap 'exit 143' TERM HUP INT
@@ -66,7 +66,7 @@ elif command -v wget >/dev/null 2>&1; then
     [ -z \"$file\" ] || set -- \"$@\" --ca-certificate=\"$file\"
     ;;
   *)
-    [ {secure} = no ] || exit {NO_TRUST}
+    [ \"$secure\" = no ] || exit {NO_TRUST}
     set -- -S -O - -Y off -U '{AGENT}' ;;
   esac
   echo wget
