@@ -83,8 +83,9 @@ pub(super) fn said(kind: &EventKind, state: &RolloutState) -> Option<Said> {
             server,
             seen,
         } => {
-            let text =
-                format!("balancer {balancer} reset: {pool}/{server} was {seen}, and is told again");
+            let text = format!(
+                "balancer {balancer} reset: {pool}/{server} was found {seen}, and was drained again"
+            );
             Said::new(host, text).as_a(Meaning::Careful)
         }
         EventKind::Log { level, text, host } => log(*level, text, host.as_ref()),
@@ -165,7 +166,7 @@ fn hook_color(said: Said, exit: Option<i32>) -> Said {
 
 fn exit_words(exit: Option<i32>) -> String {
     exit.map_or_else(
-        || "ended by a signal or not at all".to_owned(),
+        || "could not be run".to_owned(),
         |exit| format!("exit code {exit}"),
     )
 }

@@ -24,7 +24,11 @@ pub(super) fn lines(told: &Told, end: &End<'_>, paint: Paint) -> Vec<String> {
         paint.text(Meaning::Bad, "error"),
         &verdict::sentence(told, end),
     );
-    for reason in end.reasons.iter().filter(|reason| !is_known(told, reason)) {
+    for reason in end
+        .reasons
+        .iter()
+        .filter(|reason| !is_known(told, end, reason))
+    {
         lines.push(pen.label("  ", "cause", reason));
     }
     lines.extend(failures(told, pen));
@@ -32,7 +36,7 @@ pub(super) fn lines(told: &Told, end: &End<'_>, paint: Paint) -> Vec<String> {
     if let Some(state) = state(end) {
         lines.push(pen.label("  ", "state", &state));
     }
-    let code = format!("{}: {}", end.exit_code, verdict::exit_meaning(end.outcome));
+    let code = format!("{} ({})", end.exit_code, verdict::exit_meaning(end.outcome));
     lines.push(pen.label("  ", "exit code", &code));
     for hint in verdict::next(told, end) {
         lines.extend(labelled(paint.text(Meaning::Label, "hint"), &hint));
@@ -60,11 +64,24 @@ impl Pen {
     }
 }
 
-/// Whether a reason only repeats that a host failed which is shown below.
-fn is_known(told: &Told, reason: &str) -> bool {
-    told.failed
-        .iter()
-        .any(|failed| reason == format!("host `{}` failed", failed.host))
+/// Whether a reason only repeats what the verdict, or a host's failure below, says better.
+fn is_known(told: &Told, end: &End<'_>, reason: &str) -> bool {
+    let is_verdict = match end.outcome {
+        Outcome::Interrupted => reason == "interrupted",
+        Outcome::Deadline => reason == "the deadline passed",
+        Outcome::Succeeded
+        | Outcome::Partial
+        | Outcome::Reverted
+        | Outcome::Halted
+        | Outcome::Stranded
+        | Outcome::Locked
+        | Outcome::Refused => false,
+    };
+    is_verdict
+        || told
+            .failed
+            .iter()
+            .any(|failed| reason == format!("host `{}` failed", failed.host))
 }
 
 fn failures(told: &Told, pen: Pen) -> Vec<String> {
@@ -158,7 +175,8 @@ fn state(end: &End<'_>) -> Option<String> {
             text::count(end.hosts.len(), "host")
         ));
     }
-    if end.mixed {
+    // A reverted rollout's verdict says it already.
+    if end.mixed && end.outcome != Outcome::Reverted {
         words.push_str("; the fleet runs two releases");
     }
     Some(words)

@@ -217,7 +217,7 @@ fn every_outcome_says_what_to_do_next() {
             err.starts_with("error: ") && err.contains("\nhint: "),
             "{outcome:?}: {err}"
         );
-        let code = format!("\n  exit code: {}: ", outcome.exit_status().code());
+        let code = format!("\n  exit code: {} (", outcome.exit_status().code());
         assert!(
             err.contains(&code) && err.contains("a reason"),
             "{outcome:?}: {err}"

@@ -234,7 +234,7 @@ fn failed(number: u8, batch: usize) -> EventKind {
 }
 
 pub(super) fn end(number: u8, result: HostResult) -> HostEnd {
-    let is_new = result == HostResult::Updated;
+    let is_new = matches!(result, HostResult::Updated | HostResult::Skipped);
     let durations = if matches!(result, HostResult::Untouched | HostResult::Skipped) {
         BTreeMap::new()
     } else {
