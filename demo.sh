@@ -43,8 +43,10 @@ read_arguments() {
     --keep) keep=yes ;;
     --hosts)
       hosts=${2:-}
-      [[ $hosts =~ ^[0-9]+$ ]] && ((hosts >= 4 && hosts <= 64)) || die "--hosts wants a number from 4 to 64"
-      shift
+      [[ $hosts =~ ^[0-9]{1,2}$ ]] || die "--hosts wants a number from 4 to 64"
+      hosts=$((10#$hosts))
+      ((hosts >= 4 && hosts <= 64)) || die "--hosts wants a number from 4 to 64"
+      shift || true
       ;;
     -h | --help)
       sed -n '2,8s/^# \{0,1\}//p' "$here/demo.sh"
@@ -107,6 +109,7 @@ get() { # ADDRESS PATH: an HTTP answer, without any tool
 
 expect_fleet() { # VERSION: every host serves it, and HAProxy sends requests to every host
   local pair answer states
+  # shellcheck disable=SC2153 # HOSTS is of lab.env
   for pair in $HOSTS; do
     answer=$(get "${pair#*=}" /health/ready)
     grep -q '^HTTP/1.1 200' <<<"$answer" || die "${pair%%=*} is not ready"

@@ -15,7 +15,7 @@ wanted() { # prints PROGRAM:PACKAGE pairs
   echo cc:gcc cc:libc6-dev haproxy:haproxy sshd:openssh-server ssh-keygen:openssh-client
   case $1 in
   lab) ;;
-  bench) echo ssh:openssh-client socat:socat ;;
+  bench) echo ssh:openssh-client socat:socat curl:curl ;;
   test) echo socat:socat busybox:busybox ;;
   ci) echo socat:socat busybox:busybox shellcheck:shellcheck ;;
   *)
@@ -52,9 +52,9 @@ allow_starts() {
 install_packages() {
   export DEBIAN_FRONTEND=noninteractive
   forbid_starts
-  apt-get -q -o DPkg::Lock::Timeout=120 update
+  apt-get -q -o DPkg::Lock::Timeout=120 update || return 1
   # shellcheck disable=SC2086 # a list of words
-  apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install $1
+  apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install $1 || return 1
   allow_starts
   for package in $1; do
     case $package in

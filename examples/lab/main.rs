@@ -11,7 +11,6 @@
 )]
 mod lab;
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -78,7 +77,7 @@ fn run(args: &Args) -> io::Result<()> {
     lab.make("2.0", &["--behaviour", "good"])?;
     lab.make("3.0-bad", &["--behaviour", "not-ready"])?;
     lab.make("4.0", &["--behaviour", "good"])?;
-    tell(&lab)?;
+    lab.write_env()?;
     let [mut term, mut int, mut hup] = stop;
     runtime.block_on(async {
         tokio::select! {
@@ -100,33 +99,4 @@ fn app() -> io::Result<PathBuf> {
         "{} is missing; run `cargo build --examples`",
         app.display()
     )))
-}
-
-/// Writes `lab.env` in one piece, so that whoever waits for it finds it whole.
-fn tell(lab: &Lab) -> io::Result<()> {
-    let dir = lab.dir().display();
-    let mut text = format!("INVENTORY='{dir}/inventory.toml'\nPLAYBOOK='{dir}/playbook.toml'\n");
-    for (number, balancer) in lab.balancers.iter().enumerate() {
-        // Writing to a String cannot fail.
-        let _ok = writeln!(
-            text,
-            "FRONT_{number}='{}'\nSTATS_{number}='{}'\nSOCKET_{number}='{}'",
-            balancer.front,
-            balancer.stats,
-            balancer.socket.display()
-        );
-    }
-    let _ok = writeln!(text, "HOSTS='{}'", names(lab));
-    let unfinished = lab.dir().join(".lab.env");
-    fs::write(&unfinished, text)?;
-    fs::rename(unfinished, lab.dir().join("lab.env"))
-}
-
-fn names(lab: &Lab) -> String {
-    let pairs: Vec<String> = lab
-        .hosts
-        .iter()
-        .map(|host| format!("{}={}", host.name, host.app))
-        .collect();
-    pairs.join(" ")
 }

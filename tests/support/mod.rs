@@ -1,8 +1,15 @@
 //! What tests stand on: real parts, and doubles where the real thing cannot.
 
+pub mod app;
 pub mod cli;
+pub mod haproxy;
+#[allow(
+    dead_code,
+    reason = "the `lab` example and the benchmark use the rest of this module"
+)]
 pub mod lab;
 pub mod load;
 pub mod local_shell;
+pub mod shell_host;
 pub mod sshd;
 pub mod world;

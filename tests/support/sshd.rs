@@ -55,6 +55,19 @@ fn text_of(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
+impl Sshd {
+    /// Whether the server writes this to its log soon.
+    pub async fn logs(&self, text: &str) -> bool {
+        for _ in 0..100 {
+            if text_of(&self.log).contains(text) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        false
+    }
+}
+
 impl Lab {
     /// A lab, or `None` with a printed reason where no server can be started.
     pub fn new() -> Option<Self> {
@@ -101,10 +114,16 @@ impl Lab {
         let host_key = text_of(&key.with_extension("pub"));
         let host_key: Vec<&str> = host_key.split_whitespace().take(2).collect();
         let config = self.path(&format!("sshd-{port}.conf"));
+        // Of this keyword the last line wins, of all others the first.
+        let startups = if extra.contains("MaxStartups") {
+            ""
+        } else {
+            "MaxStartups 100\n"
+        };
         let text = format!(
             "{extra}\nListenAddress {address}:{port}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\n\
              PidFile none\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n\
-             PermitUserRC no\nMaxStartups 100\nMaxSessions 20\nLogLevel VERBOSE\n",
+             PermitUserRC no\n{startups}MaxSessions 20\nLogLevel VERBOSE\n",
             key.display(),
             self.path("authorized").display()
         );
@@ -143,10 +162,10 @@ impl Lab {
     pub fn trust(&self, sshd: &Sshd) {
         let file = self.path("known_hosts");
         let mut text = std::fs::read_to_string(&file).unwrap_or_default();
-        text.push_str(&format!(
-            "[{}]:{} {}\n",
-            sshd.address, sshd.port, sshd.host_key
-        ));
+        let (address, port) = (&sshd.address, sshd.port);
+        let key = &sshd.host_key;
+        let line = format!("[{address}]:{port} {key}\n");
+        text.push_str(&line);
         std::fs::write(&file, text).unwrap();
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rollgate::drivers::transport::{Call, LocalTransport, Transport, TransportError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{call, is_gone, stdout, with_file};
 use crate::support::sshd::Lab;
@@ -56,7 +56,8 @@ async fn large_output(transport: &dyn Transport) {
         .run(call("head -c 20000000 /dev/zero; sleep 60"))
         .await
         .unwrap_err();
-    assert!(error.outcome_unknown() && error.to_string().contains("printed more"));
+    assert!(error.outcome_unknown(), "{error}");
+    assert!(error.to_string().contains("printed more"), "{error}");
 }
 
 async fn signals(transport: &dyn Transport) {
@@ -78,7 +79,7 @@ async fn payloads(transport: &dyn Transport) {
     let folder = tempfile::tempdir().unwrap();
     let (sent, received) = (folder.path().join("sent"), folder.path().join("received"));
     for size in [0_usize, 1, 300_000, 5_000_000] {
-        let bytes: Vec<u8> = (0..size).map(|n| (n * 7 % 256) as u8).collect();
+        let bytes: Vec<u8> = (0..=250).cycle().take(size).collect();
         std::fs::write(&sent, &bytes).unwrap();
         let body = format!("cat > '{}'; echo ä done", received.display());
         let output = transport
@@ -144,6 +145,12 @@ async fn many_at_once(transport: &dyn Transport) {
     futures::future::join_all(calls).await;
 }
 
+/// Sends back what comes, until it ends.
+async fn answer(stream: impl AsyncRead + AsyncWrite) {
+    let (mut read, mut write) = tokio::io::split(stream);
+    tokio::io::copy(&mut read, &mut write).await.unwrap();
+}
+
 async fn sockets(transport: &dyn Transport) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
@@ -152,12 +159,8 @@ async fn sockets(transport: &dyn Transport) {
     let port = tcp.local_addr().unwrap().port();
     let unix = tokio::net::UnixListener::bind(path).unwrap();
     let echo = tokio::spawn(async move {
-        let (mut stream, _) = tcp.accept().await.unwrap();
-        let (mut read, mut write) = stream.split();
-        tokio::io::copy(&mut read, &mut write).await.unwrap();
-        let (mut stream, _) = unix.accept().await.unwrap();
-        let (mut read, mut write) = stream.split();
-        tokio::io::copy(&mut read, &mut write).await.unwrap();
+        answer(tcp.accept().await.unwrap().0).await;
+        answer(unix.accept().await.unwrap().0).await;
     });
     let streams = [
         transport.open_tcp("127.0.0.1", port).await.unwrap(),

@@ -72,7 +72,7 @@ async fn revoked_key_is_refused_although_it_is_known() {
     let sshd = lab.sshd("");
     lab.trust(&sshd);
     let mut text = std::fs::read_to_string(lab.path("known_hosts")).unwrap();
-    text.push_str(&format!("@revoked * {}\n", sshd.host_key));
+    text.extend(["@revoked * ", &sshd.host_key, "\n"]);
     std::fs::write(lab.path("known_hosts"), text).unwrap();
     let error = refusal(lab.open(&lab.spec("web", &sshd)).as_ref()).await;
     assert!(error.to_string().contains("revoked by"), "{error}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rollgate::drivers::transport::TransportError;
 
-use super::{call, is_gone, refusal, stdout};
+use super::{call, refusal, stdout};
 use crate::support::sshd::{Lab, keygen};
 
 /// An `ssh-agent` that ends with this value.
@@ -35,7 +35,9 @@ impl Agent {
     }
 
     /// Adds a key, answering for its passphrase.
-    fn add(&self, lab: &Lab, key: &str, passphrase: &str) {
+    fn add(&mut self, lab: &Lab, key: &str, passphrase: &str) {
+        let ended = self.0.try_wait().unwrap();
+        assert!(ended.is_none(), "the agent ended: {ended:?}");
         let answer = lab.path("answer.sh");
         std::fs::write(&answer, format!("#!/bin/sh\necho '{passphrase}'\n")).unwrap();
         let made = Command::new("chmod").arg("755").arg(&answer).status();
@@ -133,7 +135,7 @@ async fn encrypted_key_works_only_through_the_agent() {
         "{text}"
     );
     assert!(text.contains("ssh-add "), "{text}");
-    let agent = Agent::start(&mut lab).await;
+    let mut agent = Agent::start(&mut lab).await;
     let text = refusal(lab.open(&spec).as_ref()).await.to_string();
     assert!(
         text.contains("it is encrypted and not in the agent"),
@@ -155,7 +157,7 @@ async fn rsa_key_in_the_agent_logs_in() {
     lab.trust(&sshd);
     keygen(&lab.path("big"), "rsa", "");
     lab.authorize(&lab.path("big.pub"));
-    let agent = Agent::start(&mut lab).await;
+    let mut agent = Agent::start(&mut lab).await;
     agent.add(&lab, "big", "");
     let mut spec = lab.spec("web", &sshd);
     spec.ssh.identity_files = Vec::new();
@@ -220,5 +222,4 @@ async fn sudo_that_wants_a_password_runs_nothing() {
     std::fs::write(bin.join("sudo.open"), "").unwrap();
     let output = transport.run(privileged()).await.unwrap();
     assert_eq!(output.stdout, b"root\n");
-    assert!(!is_gone("self").await);
 }

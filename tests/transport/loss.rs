@@ -120,38 +120,39 @@ async fn server_with_few_startups_is_tried_again() {
     );
 }
 
+async fn appears(path: &std::path::Path) -> bool {
+    for _ in 0..500 {
+        if path.exists() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
 #[tokio::test]
 async fn dropped_call_ends_the_input_of_a_script_that_watches_it() {
     let Some(lab) = Lab::new() else { return };
     let (_sshd, transport) = lab.host("");
     let (file, began, ended) = (lab.path("file"), lab.path("began"), lab.path("ended"));
-    // A pipe that never ends, so that the payload never does.
-    let made = std::process::Command::new("truncate")
-        .args(["-s", "500M"])
-        .arg(&file)
-        .status()
+    // A file with a hole: long to send, and nothing on the disk.
+    std::fs::File::create(&file)
+        .unwrap()
+        .set_len(500 << 20)
         .unwrap();
-    assert!(made.success());
     let body = format!(
         "trap '' PIPE; echo > '{}'; sleep 1; cat >/dev/null; echo > '{}'",
         began.display(),
         ended.display()
     );
-    let dropped = tokio::time::timeout(
-        Duration::from_millis(800),
-        transport.run(with_file(&body, &file, 500 << 20)),
-    )
-    .await;
-    assert!(dropped.is_err(), "{dropped:?}");
-    for path in [began, ended] {
-        for _ in 0..100 {
-            if path.exists() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        assert!(path.exists(), "{}", path.display());
+    tokio::select! {
+        early = transport.run(with_file(&body, &file, 500 << 20)) => panic!("{early:?}"),
+        seen = appears(&began) => assert!(seen, "the script did not begin"),
     }
+    assert!(
+        appears(&ended).await,
+        "the script still waits for its input"
+    );
     assert_eq!(stdout(transport.as_ref(), "echo a").await, "a\n");
 }
 
@@ -162,4 +163,47 @@ async fn server_that_has_one_session_serves_many_calls() {
     for _ in 0..20 {
         assert_eq!(stdout(transport.as_ref(), "echo a").await, "a\n");
     }
+}
+
+#[tokio::test]
+async fn frozen_host_is_given_up_during_a_quiet_command_and_during_an_upload() {
+    let Some(lab) = Lab::new() else { return };
+    let sshd = lab.sshd("");
+    lab.trust(&sshd);
+    let file = lab.path("file");
+    std::fs::File::create(&file)
+        .unwrap()
+        .set_len(500 << 20)
+        .unwrap();
+    let spec = lab.spec("web", &sshd);
+    let calls = [
+        call("sleep 100"),
+        with_file("cat >/dev/null", &file, 500 << 20),
+    ];
+    let frozen = calls.map(|mut call| {
+        call.limit = Duration::from_secs(90);
+        let transport = lab.open(&spec);
+        async move {
+            let session = stdout(transport.as_ref(), "echo $PPID").await;
+            let signal = |name: &str| {
+                let sent = std::process::Command::new("kill")
+                    .args([name, session.trim()])
+                    .status();
+                assert!(sent.unwrap().success());
+            };
+            let freeze = async {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                signal("-STOP");
+            };
+            let (ended, ()) = tokio::join!(transport.run(call), freeze);
+            signal("-KILL");
+            ended.unwrap_err()
+        }
+    });
+    let started = Instant::now();
+    for error in futures::future::join_all(frozen).await {
+        assert!(matches!(error, TransportError::Lost { .. }), "{error}");
+        assert!(error.to_string().contains("went silent"), "{error}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(45));
 }

@@ -48,7 +48,7 @@ fn script(target: &Target, limit: Duration) -> String {
     format!(
         "main() {{
 LC_ALL=C; export LC_ALL; PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
-url={url} pem={ca} file=
+url={url} pem={ca} secure={secure} file=
 if [ -n \"$pem\" ]; then
   trap 'rm -f \"$file\"' EXIT
   trap 'exit 143' TERM HUP INT
@@ -62,11 +62,11 @@ if command -v curl >/dev/null 2>&1; then
 elif command -v wget >/dev/null 2>&1; then
   case $(wget --version 2>/dev/null) in
   GNU*)
-    set -- -q -S -O - --content-on-error --max-redirect=0 --tries=1 --no-proxy -T {whole} -U '{AGENT}'
+    set -- -nv -S -O - --content-on-error --max-redirect=0 --tries=1 --no-proxy -T {whole} -U '{AGENT}'
     [ -z \"$file\" ] || set -- \"$@\" --ca-certificate=\"$file\"
     ;;
   *)
-    [ {secure} = no ] || exit {NO_TRUST}
+    [ \"$secure\" = no ] || exit {NO_TRUST}
     set -- -S -O - -Y off -U '{AGENT}' ;;
   esac
   echo wget
@@ -91,11 +91,7 @@ fn read(output: &Output, header: Option<&HeaderName>) -> Result<Reply, String> {
         _ => {}
     }
     let (tool, rest) = split_line(&output.stdout);
-    let complaint = || {
-        let text = output.complaint();
-        let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
-        last.map_or_else(|| "no answer".to_owned(), note)
-    };
+    let complaint = || complaint(&output.complaint());
     let (head, body) = match tool {
         b"curl" => split_head(rest).ok_or_else(complaint)?,
         b"wget" => (output.complaint(), rest.to_vec()),
@@ -110,6 +106,14 @@ fn read(output: &Output, header: Option<&HeaderName>) -> Result<Reply, String> {
         body,
         cut,
     })
+}
+
+/// The line in which the tool itself says what is wrong; `curl` lets a paragraph of advice follow.
+fn complaint(text: &str) -> String {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let own = lines().find(|line| line.starts_with("curl:") || line.starts_with("wget:"));
+    own.or_else(|| lines().next_back())
+        .map_or_else(|| "no answer".to_owned(), note)
 }
 
 fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {

@@ -60,14 +60,12 @@ impl Target {
         if host.is_empty() {
             return Err(wrong("it names no host"));
         }
-        if authority.port().is_some() && authority.port_u16().is_none() {
-            return Err(wrong("its port is not a number from 0 to 65535"));
-        }
+        let default = if secure { 443 } else { 80 };
+        let port = port_of(authority.as_str(), default)
+            .ok_or_else(|| wrong("its port is not a number from 1 to 65535"))?;
         Ok(Self {
             url: url.to_owned(),
-            port: authority
-                .port_u16()
-                .unwrap_or(if secure { 443 } else { 80 }),
+            port,
             authority: authority.as_str().to_owned(),
             path: uri
                 .path_and_query()
@@ -76,6 +74,15 @@ impl Target {
             tls: secure.then(|| Tls::new(url, &host, ca)).transpose()?,
             host,
         })
+    }
+}
+
+/// The port behind the name, or behind the brackets of an IPv6 address. `Uri` passes over one that is no port.
+fn port_of(authority: &str, default: u16) -> Option<u16> {
+    let tail = authority.rsplit(']').next().unwrap_or_default();
+    match tail.rsplit_once(':') {
+        None | Some((_, "")) => Some(default),
+        Some((_, port)) => port.parse().ok().filter(|port| *port > 0),
     }
 }
 
@@ -153,6 +160,7 @@ mod tests {
             ("/ready", "http://"),
             ("http://u:p@x/", "password"),
             ("http://x:99999/", "port"),
+            ("http://[::1]:0/", "port"),
             ("http://", ""),
             ("http:// /", ""),
         ] {

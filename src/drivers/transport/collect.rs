@@ -51,6 +51,11 @@ impl Collected {
         }
     }
 
+    /// The process id of the script's shell, once it has printed it.
+    pub(super) fn pid(&self, marker: &str) -> Option<u32> {
+        after_marker(&self.stdout, marker).map(|(pid, _output)| pid)
+    }
+
     fn cut_stderr(&mut self) {
         let surplus = self.stderr.len().saturating_sub(STDERR_KEPT);
         self.stderr.drain(..surplus);
@@ -107,7 +112,7 @@ impl Collected {
                 });
             }
         };
-        let Some(stdout) = after_marker(&self.stdout, marker) else {
+        let Some((_pid, stdout)) = after_marker(&self.stdout, marker) else {
             let said = self.said();
             let reason = if said.is_empty() {
                 format!("it ended with exit code {code} and said nothing")
@@ -126,13 +131,17 @@ impl Collected {
     }
 }
 
-/// What comes after the line that holds the marker alone.
-fn after_marker<'a>(stdout: &'a [u8], marker: &str) -> Option<&'a [u8]> {
-    let line = format!("\n{marker}\n").into_bytes();
+/// Splits what comes after the marker: the shell's process id, then, behind the end of that line, the script's own output.
+fn after_marker<'a>(stdout: &'a [u8], marker: &str) -> Option<(u32, &'a [u8])> {
+    let begin = format!("\n{marker} ").into_bytes();
     let at = stdout
-        .windows(line.len())
-        .position(|window| window == line)?;
-    stdout.get(at.checked_add(line.len())?..)
+        .windows(begin.len())
+        .position(|window| window == begin)?;
+    let rest = stdout.get(at.checked_add(begin.len())?..)?;
+    let end = rest.iter().position(|&byte| byte == b'\n')?;
+    let (pid, output) = rest.split_at_checked(end)?;
+    let pid = std::str::from_utf8(pid).ok()?.parse().ok()?;
+    Some((pid, output.get(1..)?))
 }
 
 #[cfg(test)]
@@ -148,7 +157,7 @@ mod tests {
 
     #[test]
     fn noise_before_the_marker_is_dropped() {
-        let output = collected(b"Welcome!\nno newline\nM\nmine\n", b"oops\n")
+        let output = collected(b"Welcome!\nno newline\nM 42\nmine\n", b"oops\n")
             .conclude("look", "M", Ending::Code(7))
             .unwrap();
         assert_eq!(output.stdout, b"mine\n");
@@ -172,7 +181,7 @@ mod tests {
 
     #[test]
     fn standard_error_keeps_its_end() {
-        let mut collected = collected(b"\nM\n", b"");
+        let mut collected = collected(b"\nM 1\n", b"");
         for _ in 0..40 {
             collected.push_stderr(&[b'x'; 10_000]);
         }
@@ -185,7 +194,8 @@ mod tests {
     #[test]
     fn too_much_output_is_an_unknown_outcome() {
         let mut collected = Collected::default();
-        while collected.push_stdout(&[b'x'; 1 << 20]) {}
+        let much = vec![b'x'; 1 << 20];
+        while collected.push_stdout(&much) {}
         let error = collected
             .conclude("look", "M", Ending::Code(0))
             .unwrap_err();
@@ -199,7 +209,7 @@ mod tests {
             Ending::Gone("the network fell".into()),
             Ending::Signal("KILL".into()),
         ] {
-            let error = collected(b"\nM\nhalf", b"")
+            let error = collected(b"\nM 1\nhalf", b"")
                 .conclude("swap", "M", ending)
                 .unwrap_err();
             assert!(error.outcome_unknown(), "{error}");

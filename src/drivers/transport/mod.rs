@@ -56,7 +56,8 @@ pub struct Call {
     pub script: Arc<str>,
     /// What follows on its standard input.
     pub payload: Payload,
-    /// For the whole call. When it passes, the command's process group gets TERM and the outcome is unknown.
+    /// For the whole call, once there is a connection; connecting has its own limit. When it passes, the command's process group gets
+    /// TERM and the outcome is unknown.
     pub limit: Duration,
     /// Whether all of it runs with privilege (`become = "sudo-all"` is added by the transport itself).
     pub privileged: bool,

@@ -132,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn script_and_file_arrive_in_order() {
-        let content: Vec<u8> = (0..PIECE + 17).map(|n| (n % 251) as u8).collect();
+        let content: Vec<u8> = (0..=250).cycle().take(PIECE + 17).collect();
         let (_keep, payload) = payload(&content, content.len() as u64);
         let mut source = Source::open(&payload).await.unwrap();
         let mut sent = Vec::new();

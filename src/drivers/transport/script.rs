@@ -27,6 +27,11 @@ impl Elevation {
     }
 }
 
+/// The line that starts a shell which reads its standard input.
+pub(super) fn plain_shell(elevation: Elevation) -> String {
+    format!("exec {}/bin/sh -s", elevation.prefix())
+}
+
 /// A script made ready to be sent.
 pub(super) struct Framed {
     marker: String,
@@ -35,7 +40,9 @@ pub(super) struct Framed {
 }
 
 impl Framed {
-    /// Puts a line that prints a random marker before the call's script.
+    /// Puts a line that prints a random marker and the shell's process id before the call's script.
+    ///
+    /// The marker is an argument of the shell, too: who ends it later can tell it from a process that has its number by chance.
     ///
     /// # Errors
     /// [`TransportError::Local`] when the system has no randomness.
@@ -45,7 +52,7 @@ impl Framed {
         })?;
         let marker = format!("rollgate-{random:016x}");
         // The empty line before it ends a line of noise that has no end of its own.
-        let text = format!("printf '\\n%s\\n' {marker}\n{}\n", call.script).into_bytes();
+        let text = format!("printf '\\n%s %s\\n' {marker} $$\n{}\n", call.script).into_bytes();
         Ok(Self {
             marker,
             text,
@@ -71,21 +78,37 @@ impl Framed {
     /// What follows the shell's name, as arguments.
     pub(super) fn arguments(&self) -> Vec<String> {
         if self.has_payload {
-            vec!["-c".to_owned(), self.reader()]
+            vec![
+                "-c".to_owned(),
+                self.reader(),
+                "sh".to_owned(),
+                self.marker.clone(),
+            ]
         } else {
-            vec!["-s".to_owned()]
+            vec!["-s".to_owned(), self.marker.clone()]
         }
     }
 
     /// The whole as one line for the login shell, whichever it is: dash, bash, busybox, fish and csh all take a single-quoted word
     /// without `!` and backslash, and nothing else was found that suits them all.
     pub(super) fn command_line(&self, elevation: Elevation) -> String {
-        let prefix = elevation.prefix();
+        let (prefix, marker) = (elevation.prefix(), &self.marker);
         if self.has_payload {
-            format!("exec {prefix}/bin/sh -c '{}'", self.reader())
+            format!("exec {prefix}/bin/sh -c '{}' sh {marker}", self.reader())
         } else {
-            format!("exec {prefix}/bin/sh -s")
+            format!("exec {prefix}/bin/sh -s {marker}")
         }
+    }
+
+    /// A script that ends the process group of process `pid`, if that is still the shell with this marker. To be fed to
+    /// [`plain_shell`].
+    pub(super) fn killer(&self, pid: u32) -> String {
+        let marker = &self.marker;
+        format!(
+            "tr '\\0' ' ' </proc/{pid}/cmdline | grep -q {marker} || exit 0\n\
+             s=$(cat /proc/{pid}/stat); s=${{s##*) }}; set -- $s\n\
+             kill -s TERM -- \"-$3\"\n"
+        )
     }
 }
 
@@ -107,12 +130,16 @@ mod tests {
     #[test]
     fn script_alone_goes_to_the_standard_input_of_a_plain_shell() {
         let framed = Framed::new(&call(Payload::None)).unwrap();
-        assert_eq!(framed.command_line(Elevation::None), "exec /bin/sh -s");
+        let marker = framed.marker();
+        assert_eq!(
+            framed.command_line(Elevation::None),
+            format!("exec /bin/sh -s {marker}")
+        );
         assert_eq!(
             framed.command_line(Elevation::Doas),
-            "exec doas -n /bin/sh -s"
+            format!("exec doas -n /bin/sh -s {marker}")
         );
-        assert_eq!(framed.arguments(), ["-s"]);
+        assert_eq!(framed.arguments(), ["-s", marker]);
     }
 
     #[test]
@@ -123,10 +150,12 @@ mod tests {
         });
         with.script = "main() { echo ä; }; main".into();
         let framed = Framed::new(&with).unwrap();
-        let length = framed.text().len();
+        let (length, marker) = (framed.text().len(), framed.marker());
         assert_eq!(
             framed.command_line(Elevation::Sudo),
-            format!("exec sudo -n /bin/sh -c 'eval \"$(dd bs=1 count={length} 2>/dev/null)\"'")
+            format!(
+                "exec sudo -n /bin/sh -c 'eval \"$(dd bs=1 count={length} 2>/dev/null)\"' sh {marker}"
+            )
         );
     }
 
@@ -135,7 +164,7 @@ mod tests {
         let first = Framed::new(&call(Payload::None)).unwrap();
         let second = Framed::new(&call(Payload::None)).unwrap();
         assert_ne!(first.marker(), second.marker());
-        let expected = format!("printf '\\n%s\\n' {}\n", first.marker());
+        let expected = format!("printf '\\n%s %s\\n' {} $$\n", first.marker());
         assert!(first.text().starts_with(expected.as_bytes()));
     }
 }

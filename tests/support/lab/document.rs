@@ -1,7 +1,9 @@
 //! The inventory and the playbook of a lab, as values that a test changes before it writes them.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
+use std::fs;
+use std::io;
 
 use super::range::{APP, SSH};
 use super::{Lab, SERVICE};
@@ -86,7 +88,37 @@ fn multiline(text: &str) -> String {
     format!("'''\n{text}'''")
 }
 
+/// What a shell script needs to know of a lab, as assignments.
+fn environment(lab: &Lab) -> String {
+    let dir = lab.dir().display();
+    let mut text = format!("INVENTORY='{dir}/inventory.toml'\nPLAYBOOK='{dir}/playbook.toml'\n");
+    for (number, balancer) in lab.balancers.iter().enumerate() {
+        // Writing to a String cannot fail.
+        let _ok = writeln!(
+            text,
+            "FRONT_{number}='{}'\nSTATS_{number}='{}'\nSOCKET_{number}='{}'",
+            balancer.front,
+            balancer.stats,
+            balancer.socket.display()
+        );
+    }
+    let hosts: Vec<String> = lab
+        .hosts
+        .iter()
+        .map(|host| format!("{}={}", host.name, host.app))
+        .collect();
+    let _ok = writeln!(text, "HOSTS='{}'", hosts.join(" "));
+    text
+}
+
 impl Lab {
+    /// Writes `lab.env` in one piece, so that whoever waits for it finds it whole.
+    pub(crate) fn write_env(&self) -> io::Result<()> {
+        let unfinished = self.dir().join(".lab.env");
+        fs::write(&unfinished, environment(self))?;
+        fs::rename(unfinished, self.dir().join("lab.env"))
+    }
+
     /// The inventory of the whole lab.
     pub(crate) fn inventory(&self) -> Document {
         let dir = self.dir().display();

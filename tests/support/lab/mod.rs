@@ -117,7 +117,7 @@ impl Lab {
         lab.make(FIRST, &["--behaviour", "good"])?;
         for host in &lab.hosts {
             lab.place_first(host)?;
-            Self::start_app(host)?;
+            lab.start_app(host)?;
         }
         // A server that is not ready at HAProxy's first check is down at once, and noise in its log.
         lab.wait_until(|lab| lab.versions().iter().all(|version| version == FIRST))?;
@@ -160,9 +160,11 @@ impl Lab {
     }
 
     /// Runs a host's start command of the playbook, here.
-    pub(crate) fn start_app(host: &LabHost) -> io::Result<()> {
+    pub(crate) fn start_app(&self, host: &LabHost) -> io::Result<()> {
         let script = document::start_script(&host.home.display(), &host.app);
-        process::output(Command::new("sh").args(["-c", &script])).map(drop)
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).env(reaper::MARK, self.dir());
+        process::output(&mut command).map(drop)
     }
 
     /// Ends the `sshd` of the host (and of its up to 15 neighbours), so that nobody gets in any more.

@@ -8,6 +8,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+/// The variable by which processes of a lab are known; its value is the lab's folder.
+pub(crate) const MARK: &str = "ROLLGATE_LAB";
+
 const SCRIPT: &str = include_str!("reap.sh");
 
 /// The waiting shell.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::process::{Daemon, output};
 use super::range::SSH;
+use super::reaper::MARK;
 use super::{Lab, LabHost};
 
 /// As many addresses as one `sshd` listens on; with more it does not start.
@@ -86,7 +87,8 @@ fn configuration(lab: &Lab, number: usize) -> String {
          PrintMotd no\n\
          PrintLastLog no\n\
          MaxStartups 200\n\
-         MaxSessions 50\n",
+         MaxSessions 50\n\
+         SetEnv {MARK}={dir} HOME={dir}/home\n",
         if needs_pam() { "yes" } else { "no" },
     );
     for host in lab.hosts.iter().skip(number * ADDRESSES).take(ADDRESSES) {

@@ -1,7 +1,7 @@
 //! `HAProxy`'s Runtime API.
 //!
 //! * [`socket`]: one connection, one line, the whole answer; here, over SSH, or by a script on the balancer's host ([`script`]).
-//! * [`parse`]: what `show …` answers, as values.
+//! * [`parse`]: what `show …` answers, as values; [`state`]: what that means for one server.
 //! * [`verdict`]: whether a command that changes something was accepted.
 //! * [`driver`]: the two acts of a [`super::LoadBalancer`].
 //!
@@ -12,6 +12,7 @@ mod driver;
 mod parse;
 mod script;
 mod socket;
+mod state;
 mod verdict;
 
 pub(super) use driver::Haproxy;

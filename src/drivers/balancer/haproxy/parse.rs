@@ -5,17 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::model::{Admin, Health, PoolName, PoolSeen, ServerName, ServerSeen};
-
-/// Bits of `srv_admin_state`: forced, inherited and by failed resolution. Bit 4 (`disabled` in the configuration) only remembers how
-/// the server began: it stays set after `state ready`, so it says nothing about now.
-const MAINT: u64 = 1 | 2 | 32;
-/// Bits of `srv_admin_state`: forced and inherited.
-const DRAIN: u64 = 8 | 16;
-/// Bit of `srv_check_state`: a check is configured.
-const CHECKED: u64 = 2;
-/// `srv_check_result` of a check that failed.
-const CHECK_FAILED: u64 = 2;
+use super::state::{Numbers, State};
+use crate::model::{PoolName, PoolSeen, ServerName, ServerSeen};
 
 const STATE_HEADER: &str = "# be_id ";
 const STAT_HEADER: &str = "# pxname,";
@@ -85,14 +76,6 @@ fn read_head(head: &str) -> Result<Snapshot, String> {
         level: level.ok_or("no answer to `show cli level`")?,
         pools: BTreeMap::new(),
     })
-}
-
-/// What only `show stat` tells of a server.
-struct Numbers {
-    in_flight: u64,
-    serving: bool,
-    sticky: bool,
-    tracks: Option<String>,
 }
 
 type Stats = (
@@ -185,66 +168,12 @@ fn number(text: &str, column: &str) -> Result<u64, String> {
         .map_err(|_error| format!("`{text}` in column `{column}` is not a number"))
 }
 
-/// One row of `show servers state`.
-struct State {
-    mask: u64,
-    op: u64,
-    weight: u64,
-    check: u64,
-    result: u64,
-}
-
-impl State {
-    fn admin(&self) -> Admin {
-        if self.mask & MAINT != 0 {
-            Admin::Maint
-        } else if self.mask & DRAIN != 0 {
-            Admin::Drain
-        } else {
-            Admin::Ready
-        }
-    }
-
-    /// `status` cannot be asked: it hides the drain of a server that is down, and the health of one that is not ready. In maintenance
-    /// checks are paused and the operational state is "stopped", so only the last result is left.
-    fn health(&self, tracks: bool) -> Health {
-        let failed = match self.admin() {
-            Admin::Maint => self.result == CHECK_FAILED,
-            Admin::Ready | Admin::Drain => !self.is_running(),
-        };
-        if self.check & CHECKED == 0 && !tracks && !failed {
-            Health::Unchecked
-        } else if failed {
-            Health::Down
-        } else {
-            Health::Up
-        }
-    }
-
-    /// Starting (slowstart) or running.
-    fn is_running(&self) -> bool {
-        matches!(self.op, 1 | 2)
-    }
-
-    fn seen(&self, known: &Numbers) -> ServerSeen {
-        let admin = self.admin();
-        ServerSeen {
-            admin,
-            health: self.health(known.tracks.is_some()),
-            usable: admin == Admin::Ready && self.is_running() && self.weight > 0 && known.serving,
-            in_flight: known.in_flight,
-            weight: u32::try_from(self.weight).ok(),
-            sticky: known.sticky,
-            tracks: known.tracks.clone(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::{Admin, Health};
 
     /// Cut down from an answer of 2.6.12, with the columns in another order.
     const ANSWER: &str = "\n\

@@ -178,21 +178,18 @@ async fn exchange(mut stream: BoxStream, line: &str) -> Result<Vec<u8>, SocketEr
 }
 
 fn local_refusal(error: &io::Error) -> SocketError {
-    let hint = match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            return SocketError::Denied(format!(
-                "{error}; join the group that the socket belongs to"
-            ));
-        }
-        io::ErrorKind::NotFound => "; is `stats socket` with this path in HAProxy's configuration?",
-        io::ErrorKind::ConnectionRefused => "; HAProxy is not running",
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "there is advice for these three only"
-        )]
-        _ => "",
-    };
-    SocketError::Unreachable(format!("{error}{hint}"))
+    let kind = error.kind();
+    if kind == io::ErrorKind::PermissionDenied {
+        let text = format!("{error}; join the group that the socket belongs to");
+        return SocketError::Denied(text);
+    }
+    SocketError::Unreachable(if kind == io::ErrorKind::NotFound {
+        format!("{error}; is `stats socket` with this path in HAProxy's configuration?")
+    } else if kind == io::ErrorKind::ConnectionRefused {
+        format!("{error}; HAProxy is not running")
+    } else {
+        error.to_string()
+    })
 }
 
 fn of_transport(error: &TransportError) -> SocketError {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use russh::keys::agent::AgentIdentity;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
-use super::auth::list_agent;
 use super::config_file::{HostConfig, Question, ask};
 use super::keys::{KeyFile, load};
+use super::proof::list_agent;
 use super::surroundings::Surroundings;
 use crate::drivers::transport::TransportError;
 

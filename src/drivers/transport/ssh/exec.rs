@@ -13,6 +13,7 @@ use crate::drivers::transport::TransportError;
 use crate::drivers::transport::collect::{Collected, Ending};
 use crate::drivers::transport::jitter::pause_before;
 use crate::drivers::transport::payload::{Fed, Source, feed};
+use crate::drivers::transport::script::{Elevation, Framed, plain_shell};
 
 /// How often a session is asked for when the server has none free: right after a command ended, its slot may still be taken.
 const TRIES: u32 = 8;
@@ -20,8 +21,11 @@ const TRIES: u32 = 8;
 /// The first wait between two tries.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
-/// How long a command that was told to end may take before its channel is closed.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long ending a command may take before its channel is closed.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// How long SSH's own signal may take before a second command is sent after the first.
+const SIGNAL_GRACE: Duration = Duration::from_millis(250);
 
 /// Why no channel was opened. Nothing was sent to the host.
 #[derive(Debug)]
@@ -50,11 +54,11 @@ impl NoChannel {
 pub(super) struct Job<'a> {
     /// For errors.
     pub(super) purpose: &'a str,
-    /// What the login shell runs.
-    pub(super) line: String,
-    /// First part of its standard input.
-    pub(super) text: &'a [u8],
-    /// The rest of it.
+    /// The script.
+    pub(super) framed: &'a Framed,
+    /// As whom it runs.
+    pub(super) elevation: Elevation,
+    /// What follows the script on its standard input.
     pub(super) source: Option<Source>,
     /// For errors.
     pub(super) limit: Duration,
@@ -106,44 +110,42 @@ impl Drop for Closer {
 pub(super) async fn exec(
     live: &Live,
     channel: Channel<Msg>,
-    job: Job<'_>,
+    mut job: Job<'_>,
 ) -> Result<(Ending, Collected), TransportError> {
     let (mut reader, writer) = channel.split();
     let writer = Arc::new(writer);
     let mut closer = Closer(Some(Arc::clone(&writer)));
     let mut collected = Collected::default();
-    let mut source = job.source;
+    let mut source = job.source.take();
+    let line = job.framed.command_line(job.elevation);
     let ended = tokio::time::timeout_at(job.until, async {
-        if writer.exec(true, job.line).await.is_err() {
-            return Ok(Ending::Gone(live.told.end().await));
+        if writer.exec(true, line).await.is_err() {
+            return Ok(Some(Ending::Gone(live.told.end().await)));
         }
         live.warm.set(()).ok();
         // Whoever is first: a writer whose reader is gone would wait for ever.
         tokio::select! {
-            ending = read(live, &mut reader, &writer, &mut collected) => Ok(ending),
-            error = feed_all(&writer, job.text, source.as_mut()) => Err(error),
+            ending = read(live, &mut reader, &mut collected) => Ok(ending),
+            error = feed_all(&writer, job.framed.text(), source.as_mut()) => Err(error),
         }
     })
     .await;
+    if let Ok(Ok(Some(ending))) = ended {
+        if matches!(ending, Ending::Code(_) | Ending::Signal(_)) {
+            // The server has closed it.
+            closer.0 = None;
+        }
+        return Ok((ending, collected));
+    }
+    let pid = collected.pid(job.framed.marker());
+    terminate(live, &job, pid, &writer, &mut reader).await;
     match ended {
-        Ok(Ok(ending)) => {
-            if matches!(ending, Ending::Code(_) | Ending::Signal(_)) {
-                // The server has closed it.
-                closer.0 = None;
-            }
-            Ok((ending, collected))
-        }
-        Ok(Err(error)) => {
-            terminate(&writer, &mut reader).await;
-            Err(error)
-        }
-        Err(_elapsed) => {
-            terminate(&writer, &mut reader).await;
-            Err(TransportError::Timeout {
-                purpose: job.purpose.to_owned(),
-                limit: job.limit,
-            })
-        }
+        Ok(Ok(_)) => Ok((Ending::Gone("it was ended".to_owned()), collected)),
+        Ok(Err(error)) => Err(error),
+        Err(_elapsed) => Err(TransportError::Timeout {
+            purpose: job.purpose.to_owned(),
+            limit: job.limit,
+        }),
     }
 }
 
@@ -166,43 +168,42 @@ async fn feed_all(
     std::future::pending().await
 }
 
+/// Reads until nothing comes any more: exit status, output and end of output come in any order. `None` when the command prints more
+/// than may be kept.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "other messages, such as a larger window, say nothing about the command"
 )]
-/// Reads until nothing comes any more: exit status, output and end of output come in any order.
 async fn read(
     live: &Live,
     reader: &mut ChannelReadHalf,
-    writer: &ChannelWriteHalf<Msg>,
     collected: &mut Collected,
-) -> Ending {
+) -> Option<Ending> {
     let mut ending = None;
     let mut is_whole = false;
-    let mut is_ended = false;
+    let mut fits = true;
     while let Some(message) = reader.wait().await {
         match message {
             ChannelMsg::Data { data } => {
-                let fits = collected.push_stdout(&data);
-                if !fits && !is_ended {
-                    is_ended = true;
-                    send_term(writer).await;
-                }
+                fits = collected.push_stdout(&data);
             }
             ChannelMsg::ExtendedData { data, ext: 1 } => collected.push_stderr(&data),
             ChannelMsg::ExitStatus { exit_status } => ending = Some(Ending::Code(exit_status)),
             ChannelMsg::ExitSignal { signal_name, .. } => {
                 ending = Some(Ending::Signal(signal_text(&signal_name)));
             }
-            ChannelMsg::Failure => return Ending::Refused,
+            ChannelMsg::Failure => return Some(Ending::Refused),
             ChannelMsg::Eof | ChannelMsg::Close => is_whole = true,
             _ => {}
+        }
+        if !fits {
+            return None;
         }
     }
     match ending {
         // Without the end of the output a part of it may be missing.
-        Some(ending) if is_whole => ending,
-        Some(_) | None => Ending::Gone(live.told.end().await),
+        Some(ending) if is_whole => Some(ending),
+        Some(_) | None => Some(Ending::Gone(live.told.end().await)),
     }
 }
 
@@ -214,42 +215,64 @@ fn signal_text(signal: &Sig) -> String {
     }
 }
 
-async fn send_term(writer: &ChannelWriteHalf<Msg>) {
-    if let Err(error) = writer.signal(Sig::TERM).await {
-        tracing::debug!(%error, "cannot end a command");
+/// Ends the command's process group, first by SSH's own signal, which reaches the children, too. OpenSSH refuses that to root, and
+/// cannot do it for what runs under sudo: then by a second command.
+async fn terminate(
+    live: &Live,
+    job: &Job<'_>,
+    pid: Option<u32>,
+    writer: &ChannelWriteHalf<Msg>,
+    reader: &mut ChannelReadHalf,
+) {
+    // Reading goes on meanwhile: output that nobody takes would stop the whole connection, signals included.
+    let drained = async { while reader.wait().await.is_some() {} };
+    let ending = async {
+        if let Err(error) = writer.signal(Sig::TERM).await {
+            tracing::debug!(%error, "cannot signal a command");
+        }
+        tokio::time::sleep(SIGNAL_GRACE).await;
+        if let Some(pid) = pid {
+            run_quietly(live, plain_shell(job.elevation), &job.framed.killer(pid)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let either = async {
+        tokio::select! { () = drained => {}, () = ending => {} }
+    };
+    if tokio::time::timeout(GRACE, either).await.is_err() {
+        tracing::debug!(address = %live.address, "a command did not end when told to");
     }
 }
 
-/// Tells the command's process group to end, and reads what still comes, for a moment.
-async fn terminate(writer: &ChannelWriteHalf<Msg>, reader: &mut ChannelReadHalf) {
-    let ending = async {
-        send_term(writer).await;
-        while reader.wait().await.is_some() {}
+/// Runs a command whose outcome does not matter.
+async fn run_quietly(live: &Live, line: String, input: &str) {
+    let Ok(channel) = open_session(live).await else {
+        return;
     };
-    if tokio::time::timeout(GRACE, ending).await.is_err() {
-        tracing::debug!("a command did not end when told to");
+    let (mut reader, writer) = channel.split();
+    let writer = Arc::new(writer);
+    let _closer = Closer(Some(Arc::clone(&writer)));
+    if writer.exec(true, line).await.is_err() {
+        return;
+    }
+    if !input.is_empty() && writer.data(input.as_bytes()).await.is_err()
+        || writer.eof().await.is_err()
+    {
+        return;
+    }
+    while let Some(message) = reader.wait().await {
+        if matches!(message, ChannelMsg::Failure) {
+            break;
+        }
     }
 }
 
 /// Runs a command that does nothing, once for a connection: only after a first command does OpenSSH's server send without delay.
 /// Whether it may run does not matter, so neither does its outcome.
 pub(super) async fn warm_up(live: &Live) {
-    let warming = live.warm.get_or_init(|| async {
-        let Ok(channel) = open_session(live).await else {
-            return;
-        };
-        let (mut reader, writer) = channel.split();
-        let writer = Arc::new(writer);
-        let _closer = Closer(Some(Arc::clone(&writer)));
-        if writer.exec(true, "exec true").await.is_err() {
-            return;
-        }
-        while let Some(message) = reader.wait().await {
-            if matches!(message, ChannelMsg::Failure) {
-                break;
-            }
-        }
-    });
+    let warming = live
+        .warm
+        .get_or_init(|| run_quietly(live, "exec true".to_owned(), ""));
     if tokio::time::timeout(live.patience, warming).await.is_err() {
         tracing::debug!(address = %live.address, "the first command of a connection did not end");
     }

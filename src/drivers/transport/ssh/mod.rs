@@ -12,6 +12,7 @@
 mod auth;
 mod client;
 mod config_file;
+mod config_scan;
 mod connect;
 mod connector;
 mod exec;
@@ -19,6 +20,7 @@ mod forward;
 mod jump;
 mod keys;
 mod known_hosts;
+mod proof;
 mod route;
 mod surroundings;
 mod trust;
@@ -171,8 +173,8 @@ impl SshTransport {
         let (live, channel) = self.session(until).await?;
         let job = Job {
             purpose: call.purpose,
-            line: framed.command_line(self.elevation(call.privileged)),
-            text: framed.text(),
+            framed: &framed,
+            elevation: self.elevation(call.privileged),
             source,
             limit: call.limit,
             until,
