@@ -9,8 +9,9 @@ use crate::drivers::host::{HostError, StageOrder};
 use crate::event::EventKind;
 use crate::model::{Failure, HostName, RecordStep, Revision};
 
-/// Hosts that are sent to at once: more only share the same uplink and make every one of them late.
-const SENDERS: usize = 8;
+/// Hosts that are staged at once. How many of them are sent to at a time is bounded more closely by the transport; the others check,
+/// copy, hash or flush meanwhile.
+const STAGED_AT_ONCE: usize = 64;
 
 /// Writes every host's record and stages the release there. Returns the hosts that failed.
 pub(super) async fn stage_all(context: &Arc<Context>) -> Vec<(HostName, Failure)> {
@@ -23,7 +24,7 @@ pub(super) async fn stage_all(context: &Arc<Context>) -> Vec<(HostName, Failure)
                 (name, result)
             }
         })
-        .buffer_unordered(SENDERS)
+        .buffer_unordered(STAGED_AT_ONCE)
         .collect()
         .await;
     results

@@ -44,10 +44,13 @@ fill() {
 close_part() {
   got=$(wc -c <"$PART/$NAME")
   [ "$((got))" -eq "$SIZE" ] || fail "$((got)) of $SIZE bytes of the artifact arrived: nothing is left of them"
+  error=$(chmod 755 "$PART" "$PART/$NAME" 2>&1) || fail "cannot make the artifact executable: $error"
+  # The disk is at work while the processor is.
+  flush "$PART/$NAME" >/dev/null 2>&1 &
+  flushing=$!
   sum_of "$PART/$NAME"
   [ "$sum" = "$SHA" ] || fail "the artifact arrived with sha256 $sum instead of $SHA: nothing is left of it"
-  error=$(chmod 755 "$PART" "$PART/$NAME" 2>&1) || fail "cannot make the artifact executable: $error"
-  flush "$PART/$NAME"
+  wait "$flushing"
   flush "$PART"
   fence
   if error=$(mv -fT "$PART" "$DIR" 2>&1); then

@@ -16,8 +16,8 @@ const WHAT: &str = "it could not be put back into traffic";
 
 /// Between two looks at a balancer whose own checks have not noticed the host yet.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// Checks run every second or so; looking more often than this finds nothing new.
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+/// Checks run every second or less; hosts of a batch share one reading.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Puts the host back on the new release.
 pub(in crate::engine) async fn enable(turn: &mut Turn<'_>) -> StepResult {

@@ -19,6 +19,10 @@ const HANDSHAKES: usize = 32;
 /// How many of them to the same jump host: OpenSSH drops some from the tenth on (`MaxStartups 10:30:100`).
 const HANDSHAKES_A_JUMP: usize = 8;
 
+/// How many files are sent at once: more share the same uplink and make every one of them late. A host counts only while its file is on
+/// the way; while it hashes and flushes what arrived, the next one is sent to.
+const UPLOADS: usize = 8;
+
 /// How many `ssh -G` run at once.
 const CONFIG_QUESTIONS: usize = 8;
 
@@ -48,6 +52,7 @@ pub struct Connector {
     handshakes: Arc<Semaphore>,
     jumps: Mutex<BTreeMap<String, Arc<Semaphore>>>,
     asking: Semaphore,
+    uploads: Arc<Semaphore>,
     configs: Once<Question, Result<Option<HostConfig>, TransportError>>,
     keys: Once<PathBuf, KeyFile>,
     agents: Once<PathBuf, Result<Vec<AgentIdentity>, String>>,
@@ -61,6 +66,7 @@ impl Connector {
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             jumps: Mutex::new(BTreeMap::new()),
             asking: Semaphore::new(CONFIG_QUESTIONS),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
             configs: Once::new(),
             keys: Once::new(),
             agents: Once::new(),
@@ -81,6 +87,12 @@ impl Connector {
             permits.extend(semaphore.acquire_owned().await.ok());
         }
         permits
+    }
+
+    /// Waits until another file may be sent. Held until the last byte of it was.
+    pub(super) async fn upload(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed, so acquiring cannot fail.
+        Arc::clone(&self.uploads).acquire_owned().await.ok()
     }
 
     fn jump(&self, address: &str) -> Arc<Semaphore> {

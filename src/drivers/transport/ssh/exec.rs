@@ -6,6 +6,7 @@ use std::time::Duration;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::connect::Live;
@@ -60,6 +61,8 @@ pub(super) struct Job<'a> {
     pub(super) elevation: Elevation,
     /// What follows the script on its standard input.
     pub(super) source: Option<Source>,
+    /// The place among those that send a file, given back when it was sent.
+    pub(super) place: Option<OwnedSemaphorePermit>,
     /// For errors.
     pub(super) limit: Duration,
     /// When the limit passes.
@@ -116,7 +119,7 @@ pub(super) async fn exec(
     let writer = Arc::new(writer);
     let mut closer = Closer(Some(Arc::clone(&writer)));
     let mut collected = Collected::default();
-    let mut source = job.source.take();
+    let (mut source, place) = (job.source.take(), job.place.take());
     let line = job.framed.command_line(job.elevation);
     let ended = tokio::time::timeout_at(job.until, async {
         if writer.exec(true, line).await.is_err() {
@@ -126,7 +129,7 @@ pub(super) async fn exec(
         // Whoever is first: a writer whose reader is gone would wait for ever.
         tokio::select! {
             ending = read(live, &mut reader, &mut collected) => Ok(ending),
-            error = feed_all(&writer, job.framed.text(), source.as_mut()) => Err(error),
+            error = feed_all(&writer, job.framed.text(), source.as_mut(), place) => Err(error),
         }
     })
     .await;
@@ -154,9 +157,12 @@ async fn feed_all(
     writer: &ChannelWriteHalf<Msg>,
     text: &[u8],
     source: Option<&mut Source>,
+    place: Option<OwnedSemaphorePermit>,
 ) -> TransportError {
     let mut input = writer.make_writer();
-    match feed(&mut input, text, source).await {
+    let fed = feed(&mut input, text, source).await;
+    drop(place);
+    match fed {
         Ok(Fed::Whole) => {
             if input.shutdown().await.is_err() {
                 tracing::debug!("a command ended before its input did");

@@ -161,8 +161,12 @@ impl SshTransport {
     async fn run_call(&self, call: Call) -> Result<Output, TransportError> {
         let framed = Framed::new(&call)?;
         let source = Source::open(&call.payload).await?;
-        // Connecting has its own limit, the call's own begins when there is a connection.
+        // Connecting has its own limit, the call's own begins when there is a connection and, for a file, a place to send it.
         drop(self.live().await?);
+        let place = match source {
+            Some(_) => self.connector.upload().await,
+            None => None,
+        };
         let until = Instant::now() + call.limit;
         let Ok(Ok(_turn)) = tokio::time::timeout_at(until, self.commands.acquire()).await else {
             return Err(self.unreachable(format!(
@@ -176,6 +180,7 @@ impl SshTransport {
             framed: &framed,
             elevation: self.elevation(call.privileged),
             source,
+            place,
             limit: call.limit,
             until,
         };
