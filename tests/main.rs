@@ -1,12 +1,29 @@
-//! All integration tests: one binary. They run the built `rollgate` against real parts on loopback.
+//! All integration tests, in one binary.
 #![allow(
+    missing_docs,
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that meets what it did not expect shall end"
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    reason = "a test that meets something unexpected should end with a panic and say why, and its helpers are nobody's interface"
 )]
 
-mod lab;
-mod rollout;
 mod support;
+
+mod architecture;
+mod engine;
+mod far;
+mod haproxy;
+mod haproxy_socket;
+mod journal;
+mod lab;
+mod plan;
+mod probe;
+mod probe_fallback;
+mod rollout;
+mod transport;

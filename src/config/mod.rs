@@ -1,4 +1,39 @@
 //! What was asked: inventory and playbook, read, checked, and turned into the words of [`crate::model`].
+//!
+//! [`load`] is the door, [`Loaded`] what comes out, [`Findings`] what comes out instead: every mistake at once. On the way:
+//!
+//! 1. `read`: a file becomes a shape (`schema`) by way of `field`, which notes mistakes and goes on; small values are `values`, `sizes` and `words`.
+//! 2. `merge` and `groups`: several inventories become one; `ranges` and `selector` are their small languages.
+//! 3. `check`: shapes become words of the model, a file for each table; `template` and `command` render, strictly.
+//! 4. `recipes`: what depends on the release, tried for every host and kept until the engine asks.
+//!
+//! Nothing here contacts a host. A key that a later version will know is in `schema::later`, and is an error until then.
+
+mod check;
+mod command;
+mod diagnostic;
+mod digest;
+mod field;
+mod groups;
+mod load;
+mod merge;
+mod paths;
+mod ranges;
+mod read;
+mod recipes;
+mod schema;
+mod selector;
+mod sizes;
+mod template;
+mod values;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use diagnostic::Findings;
+pub use load::load;
+pub(crate) use values::parse_duration;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

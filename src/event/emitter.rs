@@ -88,7 +88,7 @@ impl Emitter {
         let durable = kind.is_intent();
         let written = self.accept(kind, durable);
         if durable && let Err(reason) = written.await {
-            self.journal_broke(reason);
+            self.journal_broke(&reason);
         }
     }
 
@@ -130,8 +130,8 @@ impl Emitter {
         }
     }
 
-    fn journal_broke(&self, reason: String) {
-        let first = self.lock().broken.replace(reason.clone()).is_none();
+    fn journal_broke(&self, reason: &str) {
+        let first = self.lock().broken.replace(reason.to_owned()).is_none();
         if first {
             let text = format!("the journal cannot be written: {reason}; no new host starts");
             let said = self.accept(

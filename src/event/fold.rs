@@ -117,7 +117,21 @@ impl RolloutState {
             | EventKind::HookFinished { .. }
             | EventKind::BalancerReset { .. }
             | EventKind::Log { .. } => {}
-            host_event => self.apply_host(event, host_event),
+            EventKind::HostStaged { .. }
+            | EventKind::HostDraining { .. }
+            | EventKind::HostDrained { .. }
+            | EventKind::HostSwapping { .. }
+            | EventKind::HostSwapped { .. }
+            | EventKind::HostProbing { .. }
+            | EventKind::HostReady { .. }
+            | EventKind::HostEnabling { .. }
+            | EventKind::HostEnabled { .. }
+            | EventKind::HostSoaked { .. }
+            | EventKind::HostSkipped { .. }
+            | EventKind::HostFailed { .. }
+            | EventKind::HostReverting { .. }
+            | EventKind::HostReverted { .. }
+            | EventKind::HostStranded { .. } => self.apply_host(event, &event.kind),
         }
     }
 

@@ -58,9 +58,9 @@ pub enum JumpSpec {
 /// How a host is reached over SSH: defaults, group and host settings already merged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SshOptions {
-    /// Login name; `None`: from ssh_config, else the local user.
+    /// Login name; `None`: from `ssh_config`, else the local user.
     pub user: Option<String>,
-    /// TCP port; `None`: from ssh_config, else 22.
+    /// TCP port; `None`: from `ssh_config`, else 22.
     pub port: Option<u16>,
     /// Keys to offer, before those of the agent. Empty: what OpenSSH would try.
     pub identity_files: Vec<Identity>,

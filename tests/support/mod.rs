@@ -1,9 +1,12 @@
-//! What the tests, the benchmark and the `lab` example share.
+//! What tests stand on: real parts, and doubles where the real thing cannot.
 
-pub(crate) mod cli;
-#[allow(
-    dead_code,
-    reason = "the `lab` example and the benchmark use the rest of this module"
-)]
-pub(crate) mod lab;
-pub(crate) mod load;
+pub mod app;
+pub mod cli;
+pub mod haproxy;
+#[allow(dead_code, reason = "the `lab` example and the benchmark use the rest of this module")]
+pub mod lab;
+pub mod load;
+pub mod local_shell;
+pub mod shell_host;
+pub mod sshd;
+pub mod world;

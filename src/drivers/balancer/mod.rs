@@ -1,10 +1,14 @@
 //! What is told to and read from load balancers.
 
+mod haproxy;
+
 use std::fmt;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::model::{Admin, BalancerName, BalancerSeen, PoolName, ServerName};
+use crate::drivers::transport::Transport;
+use crate::model::{Admin, BalancerName, BalancerSeen, BalancerSpec, PoolName, ServerName};
 
 /// One thing to tell a balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,4 +83,22 @@ pub trait LoadBalancer: Send + Sync + fmt::Debug {
 
     /// What a person types to bring a server back, for the messages about stranded hosts.
     fn enable_by_hand(&self, pool: &PoolName, server: &ServerName) -> String;
+}
+
+/// The driver for `spec`. `via` is the connection to the host that `spec` names as such; where it names one and none is given, every
+/// call of the driver answers so. Nothing is contacted yet.
+pub fn open(spec: &BalancerSpec, via: Option<Arc<dyn Transport>>) -> Arc<dyn LoadBalancer> {
+    match spec {
+        BalancerSpec::HaproxySocket {
+            name,
+            endpoint,
+            via: host,
+            timeout: _,
+        } => Arc::new(haproxy::Haproxy::new(
+            name.clone(),
+            endpoint.clone(),
+            host.clone(),
+            via,
+        )),
+    }
 }

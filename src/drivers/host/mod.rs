@@ -1,15 +1,31 @@
 //! Everything that rollgate does on a host, as one trait. The engine knows nothing else of a host.
 
+mod shell;
+
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::drivers::transport::TransportError;
+use crate::drivers::transport::{Transport, TransportError};
 use crate::model::{
-    Artifact, Command, HostFacts, LockOwner, Record, ReleaseRef, RevisionLine, RolloutLine, Run,
-    Sha256,
+    Artifact, Command, HostFacts, LockOwner, LockToken, Record, ReleaseRef, RevisionLine,
+    RolloutId, RolloutLine, Run, Sha256,
 };
+
+/// The driver for a host with a POSIX shell.
+///
+/// `root` is the folder of releases there, absolute: with another one every call answers [`HostError::Failed`] and nothing is sent.
+/// `rollout` and `token` name this process: the lock that [`HostDriver::inspect`] takes, and the fence of every other call.
+pub fn open(
+    transport: Arc<dyn Transport>,
+    root: &str,
+    rollout: RolloutId,
+    token: LockToken,
+) -> Arc<dyn HostDriver> {
+    Arc::new(shell::ShellHost::new(transport, root, rollout, token))
+}
 
 /// What an inspection does about the lock, in the same round trip.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +92,18 @@ pub struct Swapped {
     pub stop_complaint: Option<String>,
 }
 
+/// What becomes of the record of a rollout when a run ends on a host.
+#[derive(Debug, Clone, Default)]
+pub enum RecordEnd {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It is removed: nothing is left to be done there.
+    Remove,
+    /// This one takes its place: a stranded host's, or one to be resumed.
+    Put(Box<Record>),
+}
+
 /// What is left on a host when a rollout ends there.
 #[derive(Debug, Clone, Default)]
 pub struct FinishOrder {
@@ -83,8 +111,8 @@ pub struct FinishOrder {
     pub revisions: Option<Vec<RevisionLine>>,
     /// The line to append to `rollouts.jsonl`; `None`: none.
     pub rollout: Option<RolloutLine>,
-    /// The record to leave (a stranded or interrupted host); `None`: it is removed.
-    pub record: Option<Record>,
+    /// What becomes of `rollout.json`.
+    pub record: RecordEnd,
     /// Folders under `releases/` to remove: names, never paths.
     pub prune: Vec<String>,
     /// Whether the lock is released.

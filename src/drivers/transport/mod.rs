@@ -1,4 +1,17 @@
 //! One connection to one host: scripts in, output back, sockets forwarded.
+//!
+//! * `ssh`: over SSH, by [`open`]; one [`Connector`] is shared by all hosts of a run.
+//! * `local`: this machine, without SSH: [`LocalTransport`].
+//!
+//! Both send a script in the same way (`script`), read its output in the same way (`collect`) and pass the same contract suite,
+//! `tests/transport/contract.rs`.
+
+mod collect;
+mod jitter;
+mod local;
+mod payload;
+mod script;
+mod ssh;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,6 +20,9 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use local::LocalTransport;
+pub use ssh::{Connector, Surroundings, open};
 
 /// A two-way byte stream, such as a forwarded socket.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -40,7 +56,8 @@ pub struct Call {
     pub script: Arc<str>,
     /// What follows on its standard input.
     pub payload: Payload,
-    /// For the whole call. When it passes, the command's process group gets TERM and the outcome is unknown.
+    /// For the whole call, once there is a connection; connecting has its own limit. When it passes, the command's process group gets
+    /// TERM and the outcome is unknown.
     pub limit: Duration,
     /// Whether all of it runs with privilege (`become = "sudo-all"` is added by the transport itself).
     pub privileged: bool,
@@ -104,7 +121,7 @@ pub enum TransportError {
         /// Which keys were tried, and what the server said.
         reason: String,
     },
-    /// Options or local files do not allow a try: an unreadable key, a bad known_hosts line.
+    /// Options or local files do not allow a try: an unreadable key, a bad line of `known_hosts`.
     #[error("{reason}")]
     Local {
         /// In words.

@@ -1,0 +1,142 @@
+//! What can be typed. Types only, no behaviour.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Rolls a release over a fleet of hosts, a batch at a time, behind its load balancers; what fails is taken back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rollgate",
+    version,
+    max_term_width = 100,
+    propagate_version = false
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Verb,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Inventory file; may be given several times, later ones win [default: inventory.toml]
+    #[arg(
+        short,
+        long = "inventory",
+        global = true,
+        value_name = "FILE",
+        env = "ROLLGATE_INVENTORY"
+    )]
+    pub inventory: Vec<PathBuf>,
+    /// How to say what happens [default: human on a terminal, plain elsewhere]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub output: Option<OutputFormat>,
+    /// More about what is done; twice for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// No colours; the variable `NO_COLOR` does the same
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// How results and progress are said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For a person at a terminal: live progress
+    Human,
+    /// For logs: a line for each event
+    Plain,
+    /// For scripts: one JSON event a line
+    Json,
+    /// For GitHub's CI (not supported yet)
+    Github,
+    /// For GitLab's CI (not supported yet)
+    Gitlab,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Take the fleet to a release
+    #[command(disable_version_flag = true)]
+    Deploy(Deploy),
+    /// Show what `deploy` would do; touches nothing
+    #[command(disable_version_flag = true)]
+    Plan(Plan),
+}
+
+/// What says which release, and which hosts.
+#[derive(Debug, Clone, Args)]
+pub struct Subject {
+    /// The playbook: what is rolled, and how
+    #[arg(value_name = "PLAYBOOK")]
+    pub playbook: PathBuf,
+    /// The version to roll out
+    #[arg(long, value_name = "VERSION")]
+    pub version: String,
+    /// Only these hosts of the playbook: names, ranges, globs, groups, label=value, `&` to narrow, `!` to take away
+    #[arg(long, value_name = "SELECTOR")]
+    pub limit: Option<String>,
+    /// A variable for templates, above those of the inventory
+    #[arg(long = "var", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub vars: Vec<(String, String)>,
+    /// Also hosts that run the release already
+    #[arg(long)]
+    pub force: bool,
+    /// Also a release that was taken back before
+    #[arg(long)]
+    pub again: bool,
+    /// Also when this version is known with another artifact
+    #[arg(long)]
+    pub replace_artifact: bool,
+    /// Also when a pool is left without a usable server
+    #[arg(long)]
+    pub allow_downtime: bool,
+    /// Take over the lock, and what an unfinished rollout left behind
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+/// `rollgate deploy`.
+#[derive(Debug, Clone, Args)]
+pub struct Deploy {
+    /// Which release and hosts.
+    #[command(flatten)]
+    pub subject: Subject,
+    /// Show the plan and touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// For the whole rollout, instead of `strategy.deadline`
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<std::time::Duration>,
+    /// Approve every pause of `pause = "manual"` in advance
+    #[arg(long)]
+    pub approve: bool,
+    /// Queue behind another run's lock for this long
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", hide_default_value = true)]
+    pub lock_wait: std::time::Duration,
+}
+
+/// `rollgate plan`.
+#[derive(Debug, Clone, Args)]
+pub struct Plan {
+    /// Which release and hosts.
+    #[command(flatten)]
+    pub subject: Subject,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    crate::config::parse_duration(text)
+}

@@ -1,0 +1,47 @@
+//! `rollgate plan` and `deploy --dry-run`: commands that only look.
+
+use super::args::{Common, Deploy, Plan, Subject};
+use super::terminal::Terminal;
+use super::wiring::{self, Options};
+use crate::engine;
+use crate::model::ExitStatus;
+
+/// `rollgate plan`.
+pub(super) async fn plan(common: &Common, plan: &Plan, terminal: &Terminal) -> ExitStatus {
+    show(common, &plan.subject, terminal).await
+}
+
+/// `rollgate deploy --dry-run`.
+pub(super) async fn dry_run(common: &Common, deploy: &Deploy, terminal: &Terminal) -> ExitStatus {
+    show(common, &deploy.subject, terminal).await
+}
+
+/// Shows the plan, and ends with what `deploy` would answer before it touches anything (F10).
+async fn show(common: &Common, subject: &Subject, terminal: &Terminal) -> ExitStatus {
+    let loaded = match terminal.load(common, subject) {
+        Ok(loaded) => loaded,
+        Err(status) => return status,
+    };
+    let options = Options {
+        timeout: None,
+        lock_wait: std::time::Duration::ZERO,
+        approved: true,
+    };
+    let wired = match wiring::wire(&loaded, subject, options) {
+        Ok(wired) => wired,
+        Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
+    };
+    let look = engine::look(&wired.job, &wired.world).await;
+    wired.close().await;
+    let mut document = look.plan.document();
+    let status = match &look.in_the_way {
+        Some(reason) => {
+            document.warnings.push(format!("in the way: {reason}"));
+            ExitStatus::InTheWay
+        }
+        None if look.plan.refused.is_empty() => ExitStatus::Done,
+        None => ExitStatus::Refused,
+    };
+    terminal.show_plan(&document);
+    status
+}

@@ -1,0 +1,109 @@
+//! What a command reads from and says to: the two output streams, and how they are written on.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use super::args::{Common, OutputFormat, Subject};
+use crate::config::{self, Loaded, Request};
+use crate::event::Sink;
+use crate::model::ExitStatus;
+use crate::plan::PlanDocument;
+use crate::report::{self, Output};
+
+/// The inventory that is read when none is named.
+const DEFAULT_INVENTORY: &str = "inventory.toml";
+
+/// Where a command says things, and how.
+pub(super) struct Terminal {
+    output: Output,
+    color: bool,
+    verbose: u8,
+}
+
+impl Terminal {
+    /// Decides once how things are said.
+    ///
+    /// # Errors
+    /// A text for people when the format is not supported yet.
+    pub(super) fn new(common: &Common) -> Result<Self, String> {
+        let output = match common.output {
+            Some(OutputFormat::Human) => Output::Human,
+            Some(OutputFormat::Plain) => Output::Plain,
+            Some(OutputFormat::Json) => Output::Json,
+            Some(OutputFormat::Github | OutputFormat::Gitlab) => {
+                return Err("`--output github` and `--output gitlab` are not supported yet; use `--output plain`".to_owned());
+            }
+            None if std::io::stderr().is_terminal() && std::io::stdout().is_terminal() => {
+                Output::Human
+            }
+            None => Output::Plain,
+        };
+        let color = !common.no_color && report::color_wanted();
+        report::init_logging(common.verbose);
+        Ok(Self {
+            output,
+            color,
+            verbose: common.verbose,
+        })
+    }
+
+    /// Whether there is a person to ask.
+    pub(super) fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// The readers of a rollout's events.
+    pub(super) fn sinks(&self) -> Vec<Box<dyn Sink>> {
+        report::sinks(self.output, self.color, self.verbose)
+    }
+
+    /// Reads and checks both files; what is wrong with them is shown, all at once.
+    ///
+    /// # Errors
+    /// The exit status when something is wrong.
+    pub(super) fn load(&self, common: &Common, subject: &Subject) -> Result<Loaded, ExitStatus> {
+        let inventories = if common.inventory.is_empty() {
+            vec![PathBuf::from(DEFAULT_INVENTORY)]
+        } else {
+            common.inventory.clone()
+        };
+        let request = Request {
+            inventories,
+            playbook: subject.playbook.clone(),
+            version: subject.version.clone(),
+            limit: subject.limit.clone(),
+            vars: subject.vars.clone(),
+        };
+        match config::load(&request) {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    say(&format!("warning: {warning}"));
+                }
+                Ok(loaded)
+            }
+            Err(findings) => {
+                say(findings.render(self.color).trim_end());
+                Err(ExitStatus::Usage)
+            }
+        }
+    }
+
+    /// Says why the command ends here.
+    pub(super) fn refuse(&self, status: ExitStatus, reason: &str, hint: &str) -> ExitStatus {
+        say(&report::error(reason, hint, self.color));
+        status
+    }
+
+    /// The plan, on standard output.
+    pub(super) fn show_plan(&self, document: &PlanDocument) {
+        let text = report::plan(document, self.output, self.color);
+        let mut out = std::io::stdout().lock();
+        // A closed pager has seen enough.
+        drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    }
+}
+
+/// Says something on standard error; when that is closed, nobody wants to hear it.
+fn say(text: &str) {
+    drop(writeln!(std::io::stderr(), "{text}"));
+}

@@ -1,0 +1,254 @@
+//! The only place that turns checked configuration into drivers.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256 as Hasher};
+
+use super::args::Subject;
+use super::local::LocalProcesses;
+use super::machine::{self, SystemClock, SystemProcesses};
+use super::people::AtTerminal;
+use crate::config::Loaded;
+use crate::drivers::transport::{Connector, Surroundings, Transport};
+use crate::drivers::{balancer, host, probe, transport};
+use crate::engine::{BalancerPort, HostPorts, Job, Member, World};
+use crate::event::Clock;
+use crate::model::{Artifact, BalancerSpec, HostName, HostSpec, Restart, Sha256};
+use crate::plan::{Wishes, release};
+
+/// What every host must have for what rollgate runs there. Source: POSIX names them all but `sha256sum` and `mktemp`, which coreutils
+/// and busybox both have.
+const TOOLS: [&str; 1] = ["sha256sum"];
+
+/// What a command adds to the configuration.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    pub(super) timeout: Option<std::time::Duration>,
+    pub(super) lock_wait: std::time::Duration,
+    pub(super) approved: bool,
+}
+
+/// A job and the world that it is done in.
+pub(super) struct Wired {
+    pub(super) job: Job,
+    pub(super) world: World,
+    transports: Vec<Arc<dyn Transport>>,
+}
+
+impl Wired {
+    /// Ends every connection politely.
+    pub(super) async fn close(&self) {
+        let limit = std::time::Duration::from_secs(2);
+        let all = self.transports.iter().map(|transport| transport.close());
+        // What does not end politely ends with the process.
+        drop(tokio::time::timeout(limit, futures::future::join_all(all)).await);
+    }
+}
+
+/// Builds everything; contacts nothing.
+///
+/// # Errors
+/// A text for people: an artifact that cannot be read, or a URL that cannot be probed.
+pub(super) fn wire(loaded: &Loaded, subject: &Subject, options: Options) -> Result<Wired, String> {
+    let all: BTreeMap<HostName, HostSpec> = loaded
+        .fleet
+        .iter()
+        .chain(&loaded.helpers)
+        .map(|spec| (spec.name.clone(), spec.clone()))
+        .collect();
+    let connector = Connector::new(Surroundings::of_this_process());
+    let transports: BTreeMap<HostName, Arc<dyn Transport>> = all
+        .iter()
+        .map(|(name, spec)| (name.clone(), transport::open(spec, &all, &connector)))
+        .collect();
+    let job = job(loaded, subject, options)?;
+    let mut hosts = BTreeMap::new();
+    for spec in &loaded.fleet {
+        if let Some(transport) = transports.get(&spec.name) {
+            hosts.insert(spec.name.clone(), ports(loaded, spec, transport, &job)?);
+        }
+    }
+    let world = World {
+        hosts,
+        balancers: loaded
+            .balancers
+            .iter()
+            .map(|spec| balancer_port(spec, &transports))
+            .collect(),
+        recipes: Arc::clone(&loaded.recipes),
+        clock: Arc::new(SystemClock),
+        local: Arc::new(LocalProcesses),
+        people: Arc::new(AtTerminal),
+        processes: Arc::new(SystemProcesses::new(machine::this_process())),
+    };
+    Ok(Wired {
+        job,
+        world,
+        transports: transports.into_values().collect(),
+    })
+}
+
+fn ports(
+    loaded: &Loaded,
+    spec: &HostSpec,
+    transport: &Arc<dyn Transport>,
+    job: &Job,
+) -> Result<HostPorts, String> {
+    let options = probe::ProbeOptions {
+        url: spec.ready_url.clone(),
+        direct: loaded.ready_route.direct,
+        ca: loaded.ready_route.ca.clone(),
+        version: loaded.ready.version.clone(),
+    };
+    let probe = probe::open(options, Some(Arc::clone(transport)))
+        .map_err(|error| format!("host `{}`: {error}", spec.name))?;
+    let driver = host::open(
+        Arc::clone(transport),
+        &spec.root,
+        job.rollout.clone(),
+        job.token.clone(),
+    );
+    Ok(HostPorts { driver, probe })
+}
+
+fn balancer_port(
+    spec: &BalancerSpec,
+    transports: &BTreeMap<HostName, Arc<dyn Transport>>,
+) -> (crate::model::BalancerName, BalancerPort) {
+    let BalancerSpec::HaproxySocket {
+        name, via, timeout, ..
+    } = spec;
+    let through = via
+        .as_ref()
+        .and_then(|via| transports.get(via))
+        .map(Arc::clone);
+    (
+        name.clone(),
+        BalancerPort {
+            driver: balancer::open(spec, through),
+            patience: *timeout,
+        },
+    )
+}
+
+fn job(loaded: &Loaded, subject: &Subject, options: Options) -> Result<Job, String> {
+    let mut strategy = loaded.strategy.clone();
+    strategy.deadline = options.timeout.unwrap_or(strategy.deadline);
+    strategy.allow_downtime |= subject.allow_downtime;
+    Ok(Job {
+        rollout: machine::new_rollout(SystemClock.wall())?,
+        token: machine::new_token()?,
+        attempt: 1,
+        command: "deploy".to_owned(),
+        by: machine::who(),
+        process: machine::this_process(),
+        service: loaded.service.clone(),
+        version: loaded.version.clone(),
+        artifact: artifact(loaded)?,
+        fleet: loaded
+            .fleet
+            .iter()
+            .map(|spec| member(loaded, spec))
+            .collect::<Result<_, _>>()?,
+        strategy,
+        drain: loaded.drain,
+        ready: loaded.ready.clone(),
+        keep: loaded.keep,
+        tools: tools(loaded),
+        wishes: Wishes {
+            force: subject.force,
+            again: subject.again,
+            replace_artifact: subject.replace_artifact,
+            take_over: subject.take_over,
+        },
+        lock_wait: options.lock_wait,
+        approved: options.approved,
+        options: kept_options(subject),
+        keys: loaded.keys.clone(),
+    })
+}
+
+fn member(loaded: &Loaded, spec: &HostSpec) -> Result<Member, String> {
+    let config = loaded.config_digests.get(&spec.name).cloned();
+    Ok(Member {
+        spec: spec.clone(),
+        selected: loaded.selected.contains(&spec.name),
+        config: config
+            .ok_or_else(|| format!("host `{}` has no configuration digest", spec.name))?,
+    })
+}
+
+/// Options of the command line that a resume must keep.
+fn kept_options(subject: &Subject) -> BTreeMap<String, String> {
+    let mut kept = BTreeMap::new();
+    let flags = [
+        ("force", subject.force),
+        ("again", subject.again),
+        ("replace-artifact", subject.replace_artifact),
+        ("allow-downtime", subject.allow_downtime),
+    ];
+    for (name, given) in flags {
+        if given {
+            kept.insert(name.to_owned(), "true".to_owned());
+        }
+    }
+    if let Some(limit) = &subject.limit {
+        kept.insert("limit".to_owned(), limit.clone());
+    }
+    for (key, value) in &subject.vars {
+        kept.insert(format!("var.{key}"), value.clone());
+    }
+    kept
+}
+
+/// Tools that every host must have: those of the scripts, and systemd's where a unit is restarted.
+fn tools(loaded: &Loaded) -> Vec<&'static str> {
+    let systemd = loaded.fleet.first().is_some_and(|spec| {
+        let release = release::release_ref(&spec.root, crate::model::Revision(1), &loaded.version);
+        let run = loaded.recipes.run(&spec.name, &release);
+        matches!(run, Ok(run) if matches!(run.restart, Restart::Systemd { .. }))
+    });
+    TOOLS
+        .into_iter()
+        .chain(systemd.then_some("systemctl"))
+        .collect()
+}
+
+fn artifact(loaded: &Loaded) -> Result<Artifact, String> {
+    let path = &loaded.source;
+    let complain = |error: std::io::Error| format!("cannot read `{}`: {error}", path.display());
+    let (sha256, size) = digest(path).map_err(complain)?;
+    Ok(Artifact {
+        path: path.clone(),
+        name: loaded.artifact_name.clone(),
+        sha256: Sha256::new(&sha256).map_err(|error| error.to_string())?,
+        size,
+        from: path.display().to_string(),
+    })
+}
+
+/// Reads the file once, whatever its size, in pieces.
+fn digest(path: &Path) -> std::io::Result<(String, u64)> {
+    let mut file = File::open(path)?;
+    let mut hasher = Hasher::new();
+    let mut piece = vec![0_u8; 1 << 18];
+    let mut size = 0_u64;
+    loop {
+        let count = file.read(&mut piece)?;
+        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else {
+            break;
+        };
+        hasher.update(read);
+        size += u64::try_from(count).unwrap_or_default();
+    }
+    let hex = hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok((hex, size))
+}

@@ -1,0 +1,161 @@
+//! `[[traffic]]`: which server of which pool each host is.
+
+use std::collections::BTreeMap;
+
+use crate::config::check::scope::TRAFFIC;
+use crate::config::check::{Text, required};
+use crate::config::diagnostic::{FileId, Place, Report, nearest};
+use crate::config::field::{Field, Table};
+use crate::config::merge::Inventory;
+use crate::config::schema::playbook::Traffic as Shape;
+use crate::config::template::Context;
+use crate::model::{BalancerName, HostName, InvalidName, PoolName, ServerName, TrafficTarget};
+
+/// One entry, not rendered yet.
+pub(crate) struct Entry {
+    at: Place,
+    balancer: Option<Text>,
+    pool: Option<Text>,
+    server: Option<Text>,
+}
+
+/// Checks that what is required is there.
+pub(crate) fn entries(
+    field: &Field<Vec<Field<Table<Shape>>>>,
+    file: FileId,
+    report: &mut Report,
+) -> Vec<Entry> {
+    let list = field.get().map_or(&[][..], Vec::as_slice);
+    if list.is_empty() && !matches!(field, Field::Bad) {
+        report.add(
+            Place::whole(file),
+            "[[traffic]] is missing",
+            "add [[traffic]] with balancer = \"edge\" and pool = \"app\": rollgate takes a host out before it changes it",
+        );
+    }
+    list.iter()
+        .filter_map(Field::spanned)
+        .map(|table| {
+            let at = Place::at(file, &table.span());
+            let shape = &table.get_ref().0;
+            let server = match &shape.server {
+                Field::Ok(server) => Some(Text::of(file, server)),
+                Field::Missing => Some(Text {
+                    at: at.clone(),
+                    text: "{{ host }}".to_owned(),
+                }),
+                Field::Bad => None,
+            };
+            let entry = Entry {
+                balancer: required(&shape.balancer, (file, &at), "balancer", "\"edge\"", report),
+                pool: required(&shape.pool, (file, &at), "pool", "\"app\"", report),
+                server,
+                at,
+            };
+            let texts = [&entry.balancer, &entry.pool, &entry.server];
+            for text in texts.into_iter().flatten() {
+                text.check(&TRAFFIC, report);
+            }
+            entry
+        })
+        .collect()
+}
+
+/// Which host is behind a server already.
+pub(crate) type Taken = BTreeMap<TrafficTarget, HostName>;
+
+/// Renders every entry for one host.
+pub(crate) fn targets(
+    entries: &[Entry],
+    (host, context, inventory): (&HostName, &Context, &Inventory),
+    taken: &mut Taken,
+    report: &mut Report,
+) -> Vec<TrafficTarget> {
+    let mut targets = Vec::new();
+    for entry in entries {
+        let Some(target) = target(entry, (host, context, inventory), report) else {
+            continue;
+        };
+        if let Some(other) = taken.insert(target.clone(), host.clone()) {
+            let server = &target.server;
+            let (title, help) = if other == *host {
+                (
+                    format!("the server `{server}` is named twice"),
+                    "keep one of the two entries".to_owned(),
+                )
+            } else {
+                (
+                    format!("two hosts are one server: `{server}`"),
+                    format!(
+                        "{other} and {host} both; let the name depend on the host: server = \"{{{{ host }}}}\""
+                    ),
+                )
+            };
+            report.add(entry.at.clone(), title, help);
+        }
+        targets.push(target);
+    }
+    targets
+}
+
+fn target(
+    entry: &Entry,
+    (host, context, inventory): (&HostName, &Context, &Inventory),
+    report: &mut Report,
+) -> Option<TrafficTarget> {
+    let who = format!(" (for {host})");
+    let mut text = |text: &Option<Text>| {
+        let text = text.as_ref()?;
+        let rendered = text.render(&TRAFFIC, context, &who, report)?;
+        Some((text.at.clone(), rendered))
+    };
+    let (balancer, pool, server) = (
+        text(&entry.balancer),
+        text(&entry.pool),
+        text(&entry.server),
+    );
+    let balancer = balancer.and_then(|(at, name)| known_balancer(at, &name, inventory, report));
+    let pool = pool.and_then(|(at, name)| named(at, PoolName::new(&name), report));
+    let server = server.and_then(|(at, name)| named(at, ServerName::new(&name), report));
+    Some(TrafficTarget {
+        balancer: balancer?,
+        pool: pool?,
+        server: server?,
+    })
+}
+
+fn known_balancer(
+    at: Place,
+    name: &str,
+    inventory: &Inventory,
+    report: &mut Report,
+) -> Option<BalancerName> {
+    if let Some(balancer) = inventory.balancers.get(name) {
+        return Some(balancer.name.clone());
+    }
+    if inventory.whole {
+        let known = inventory.balancers.keys().map(String::as_str);
+        let help = nearest(name, known).map_or_else(
+            || format!("add [balancers.{name}] to the inventory, or name one that is there"),
+            |near| format!("did you mean `{near}`?"),
+        );
+        report.add(
+            at,
+            format!("no balancer of the inventory is called `{name}`"),
+            help,
+        );
+    }
+    None
+}
+
+/// A checked name, or its error in the report.
+pub(crate) fn named<T>(at: Place, name: Result<T, InvalidName>, report: &mut Report) -> Option<T> {
+    name.map_err(|error| {
+        report.add(
+            at,
+            format!("`{}` is not a {}", error.text, error.what),
+            error.rule,
+        );
+    })
+    .ok()
+}

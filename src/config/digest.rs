@@ -1,0 +1,102 @@
+//! Digests: of what reaches a process besides its artifact (F3), and of each key of a playbook.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use sha2::Digest as _;
+
+use crate::model::{InvalidName, Sha256};
+
+/// What reaches the process on one host besides the artifact. Later kinds of releases add parts; a release without any has the
+/// digest of the heading alone, so a host does not look changed when rollgate learns more.
+#[derive(Debug, Default)]
+pub(crate) struct ConfigParts {
+    parts: BTreeMap<String, String>,
+}
+
+impl ConfigParts {
+    /// The digest of all parts.
+    ///
+    /// # Errors
+    /// Never, in fact: it would mean that a SHA-256 in hexadecimal digits is not one.
+    pub(crate) fn digest(&self) -> Result<Sha256, InvalidName> {
+        let mut text = String::from("rollgate config 1\n");
+        for (name, content) in &self.parts {
+            // Lengths in front keep two different sets of parts from having one text.
+            text.push_str(&format!(
+                "{} {name}\n{} {content}\n",
+                name.len(),
+                content.len()
+            ));
+        }
+        Sha256::new(&hex(text.as_bytes()))
+    }
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    sha2::Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// A digest for each key of a playbook: `service`, `strategy.batch`, `hooks` … Layout and comments do not count.
+pub(crate) fn keys(playbook: &toml::Table) -> BTreeMap<String, String> {
+    let mut keys = BTreeMap::new();
+    for (name, value) in playbook {
+        match value {
+            toml::Value::Table(table) => {
+                for (key, value) in table {
+                    keys.insert(format!("{name}.{key}"), digest_of(value));
+                }
+            }
+            value => {
+                keys.insert(name.clone(), digest_of(value));
+            }
+        }
+    }
+    keys
+}
+
+fn digest_of(value: &toml::Value) -> String {
+    // Tables are sorted by key in the TOML crate, so the text is the same whatever the order in the file.
+    hex(serde_json::to_string(value).unwrap_or_default().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys_of(text: &str) -> BTreeMap<String, String> {
+        keys(&text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_key_keeps_its_digest_while_its_value_stays() {
+        let one = keys_of("service = \"a\"\n[strategy]\nbatch = [1, \"25%\"]\nsoak = \"1s\"\n");
+        let two = keys_of(
+            "# moved\nstrategy = { soak = \"2s\", batch = [ 1,\n'25%' ] }\nservice = 'a'\n",
+        );
+        assert_eq!(
+            one.keys().collect::<Vec<_>>(),
+            ["service", "strategy.batch", "strategy.soak"]
+        );
+        assert_eq!(one["service"], two["service"]);
+        assert_eq!(one["strategy.batch"], two["strategy.batch"]);
+        assert_ne!(one["strategy.soak"], two["strategy.soak"]);
+    }
+
+    #[test]
+    fn a_release_without_parts_has_a_digest_that_never_changes() {
+        // It is on hosts: another value would roll every fleet anew.
+        assert_eq!(
+            ConfigParts::default().digest().unwrap().as_str(),
+            hex(b"rollgate config 1\n")
+        );
+        insta::assert_snapshot!(ConfigParts::default().digest().unwrap(), @"ed9e62dfb85ca870520ce9a9f215139737eba108db4832c90296d85056c5693f");
+    }
+}

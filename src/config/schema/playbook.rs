@@ -1,0 +1,194 @@
+//! The shape of a playbook.
+
+use serde::Deserialize;
+
+use crate::config::field::{Family, Field, Shape, Table, known_keys};
+use crate::config::sizes::{Sizes, WordedSize};
+use crate::config::values::{OneOrMany, PauseText, Span, Words};
+use crate::config::words::{Via, Word};
+use crate::model::{HookPlace, HookPoint, OnDrainTimeout, OnFailure, Unreachable};
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Playbook {
+    /// What is rolled out; a template.
+    pub service: Field<String>,
+    /// A selector; a template.
+    pub hosts: Field<String>,
+    /// What is sent.
+    pub release: Field<Table<Release>>,
+    /// How it is made to run.
+    pub run: Field<Table<Run>>,
+    /// Where its requests come from.
+    pub traffic: Field<Vec<Field<Table<Traffic>>>>,
+    /// In which order and number.
+    pub strategy: Field<Table<Strategy>>,
+    /// How a host is emptied.
+    pub drain: Field<Table<Drain>>,
+    /// How a host proves itself.
+    pub ready: Field<Table<Ready>>,
+    /// The user's own commands.
+    pub hooks: Field<Vec<Field<Table<Hook>>>>,
+}
+
+/// `[release]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Release {
+    /// `binary`.
+    pub kind: Field<String>,
+    /// A file here; a template.
+    pub source: Field<String>,
+    /// Folder of releases on each host; a template.
+    pub root: Field<String>,
+    /// Revisions kept on each host.
+    pub keep: Field<u32>,
+    /// What the binary is called on the host; a template.
+    pub name: Field<String>,
+}
+
+/// `[run]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Run {
+    /// A unit's name; a template.
+    pub systemd: Field<String>,
+    /// Starts the service.
+    pub start: Field<Words>,
+    /// Stops it.
+    pub stop: Field<Words>,
+    /// Does both.
+    pub restart: Field<Words>,
+    /// For the service to stop.
+    pub stop_timeout: Field<Span>,
+    /// Prints its last log lines.
+    pub logs: Field<Words>,
+}
+
+/// `[[traffic]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Traffic {
+    /// A balancer of the inventory; a template.
+    pub balancer: Field<String>,
+    /// One of its pools; a template.
+    pub pool: Field<String>,
+    /// The host's entry there; a template.
+    pub server: Field<String>,
+}
+
+/// `[strategy]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Strategy {
+    /// Sizes in order; the last repeats.
+    pub batch: Field<Sizes>,
+    /// How many hosts may be out at once.
+    pub max_unavailable: Field<WordedSize>,
+    /// The label whose values are zones.
+    pub zones: Field<String>,
+    /// Between batches.
+    pub pause: Field<PauseText>,
+    /// How long a host must stay ready.
+    pub soak: Field<Span>,
+    /// Hosts that may fail.
+    pub max_failures: Field<u32>,
+    /// What happens when a batch fails.
+    pub on_failure: Field<Word<OnFailure>>,
+    /// What happens with a host that cannot be reached at the start.
+    pub unreachable: Field<Word<Unreachable>>,
+    /// Of the whole rollout.
+    pub deadline: Field<Span>,
+    /// Whether a pool may be emptied.
+    pub allow_downtime: Field<bool>,
+}
+
+/// `[drain]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Drain {
+    /// For requests in flight to end.
+    pub timeout: Field<Span>,
+    /// What happens when they do not.
+    pub on_timeout: Field<Word<OnDrainTimeout>>,
+}
+
+/// `[ready]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Ready {
+    /// The URL; a template.
+    pub http: Field<String>,
+    /// Which way it is reached.
+    pub via: Field<Word<Via>>,
+    /// A private CA's file; a template.
+    pub ca: Field<String>,
+    /// Statuses that count as ready.
+    pub status: Field<Vec<Field<u16>>>,
+    /// Where the version is read.
+    pub version: Field<Table<VersionFrom>>,
+    /// Before the first probe.
+    pub initial_delay: Field<Span>,
+    /// Between two probes.
+    pub period: Field<Span>,
+    /// Of one probe.
+    pub timeout: Field<Span>,
+    /// Good answers in a row that are wanted.
+    pub success_threshold: Field<u32>,
+    /// Bad answers in a row that give up early.
+    pub failure_threshold: Field<u32>,
+    /// Of the whole wait.
+    pub deadline: Field<Span>,
+}
+
+/// `ready.version`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct VersionFrom {
+    /// A response header.
+    pub header: Field<String>,
+    /// A JSON pointer into the body.
+    pub json: Field<String>,
+}
+
+/// `[[hooks]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Hook {
+    /// When.
+    pub at: Field<Word<HookPoint>>,
+    /// Where.
+    pub on: Field<Word<HookPlace>>,
+    /// What.
+    pub run: Field<Words>,
+    /// For the hook to end.
+    pub timeout: Field<Span>,
+    /// Under which commands of rollgate; absent: all that run hooks.
+    pub commands: Field<OneOrMany>,
+}
+
+macro_rules! shapes {
+    ($($shape:ident = $name:literal),+ $(,)?) => {
+        $(impl Shape for $shape {
+            const NAME: &'static str = $name;
+        })+
+
+        /// Every table of a playbook with its keys.
+        pub(crate) fn family() -> Family {
+            vec![$(($name, known_keys::<$shape>())),+]
+        }
+    };
+}
+
+shapes! {
+    Playbook = "",
+    Release = "release",
+    Run = "run",
+    Traffic = "traffic",
+    Strategy = "strategy",
+    Drain = "drain",
+    Ready = "ready",
+    VersionFrom = "ready.version",
+    Hook = "hooks",
+}

@@ -1,0 +1,305 @@
+//! One batch: its hosts side by side, and the gate at their end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::context::{Context, Stopwatch, rounded};
+use super::worker::{self, HostReport, News};
+use super::{StopWish, hooks};
+use crate::cycle::{Ending, HostCycle, Order, Traits};
+use crate::event::EventKind;
+use crate::model::{Failure, HookPoint, HostName, OnFailure};
+use crate::plan::Standing;
+
+/// Why a batch ended as it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BatchVerdict {
+    /// Every host passed, or failed within what the strategy allows.
+    Passed,
+    /// It failed: the reason.
+    Failed(String),
+    /// A person or the system wanted the run to end; hosts are at a safe end.
+    Interrupted,
+    /// The same at once: hosts are where they are.
+    Abandoned,
+    /// The deadline passed, and the batch was taken back.
+    Deadline,
+    /// A lock was taken away: nothing was touched any more.
+    LostLock,
+}
+
+/// A batch's end.
+#[derive(Debug)]
+pub(super) struct BatchEnd {
+    pub(super) reports: Vec<HostReport>,
+    pub(super) verdict: BatchVerdict,
+}
+
+/// What a batch may spend and must listen to.
+pub(super) struct Limits<'a> {
+    pub(super) stop: &'a mut watch::Receiver<StopWish>,
+    pub(super) deadline: Instant,
+    /// Failures that the whole run may still have.
+    pub(super) failures_left: u32,
+}
+
+/// Takes `hosts` through their cycles.
+pub(super) async fn run(
+    context: &Arc<Context>,
+    number: usize,
+    batches: usize,
+    hosts: &[HostName],
+    limits: Limits<'_>,
+) -> BatchEnd {
+    let watch = Stopwatch::start();
+    context
+        .say(EventKind::BatchStarted {
+            batch: number,
+            batches,
+            hosts: hosts.to_vec(),
+        })
+        .await;
+    let mut batch = Batch::start(context, number, hosts);
+    let verdict = batch.drive(limits).await;
+    let reports = if verdict == BatchVerdict::Abandoned {
+        batch.abandon()
+    } else {
+        batch.reports
+    };
+    context
+        .say(last_word(context, number, &verdict, watch))
+        .await;
+    BatchEnd { reports, verdict }
+}
+
+fn last_word(
+    context: &Context,
+    batch: usize,
+    verdict: &BatchVerdict,
+    watch: Stopwatch,
+) -> EventKind {
+    let reason = match verdict {
+        BatchVerdict::Passed => {
+            let seconds = rounded(watch.elapsed());
+            return EventKind::BatchFinished { batch, seconds };
+        }
+        BatchVerdict::Failed(reason) => reason.clone(),
+        BatchVerdict::Interrupted | BatchVerdict::Abandoned => "interrupted".to_owned(),
+        BatchVerdict::Deadline => "the deadline passed".to_owned(),
+        BatchVerdict::LostLock => {
+            let lost = context.leases.lost_reason();
+            lost.unwrap_or_else(|| "a lock was taken away".to_owned())
+        }
+    };
+    EventKind::BatchFailed { batch, reason }
+}
+
+struct Batch<'a> {
+    context: &'a Arc<Context>,
+    number: usize,
+    tasks: JoinSet<HostReport>,
+    orders: watch::Sender<Order>,
+    news: mpsc::UnboundedReceiver<News>,
+    members: BTreeSet<HostName>,
+    at_gate: BTreeSet<HostName>,
+    reports: Vec<HostReport>,
+    failures: u32,
+    verdict: BatchVerdict,
+}
+
+impl<'a> Batch<'a> {
+    fn start(context: &'a Arc<Context>, number: usize, hosts: &[HostName]) -> Self {
+        let orders = watch::Sender::new(Order::Go);
+        let (say, news) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        for name in hosts {
+            let Some(cycle) = cycle(context, name) else {
+                continue;
+            };
+            tasks.spawn(worker::run(
+                Arc::clone(context),
+                name.clone(),
+                number,
+                cycle,
+                orders.subscribe(),
+                say.clone(),
+            ));
+        }
+        Self {
+            context,
+            number,
+            tasks,
+            orders,
+            news,
+            members: hosts.iter().cloned().collect(),
+            at_gate: BTreeSet::new(),
+            reports: Vec::new(),
+            failures: 0,
+            verdict: BatchVerdict::Passed,
+        }
+    }
+
+    async fn drive(&mut self, limits: Limits<'_>) -> BatchVerdict {
+        let Limits {
+            stop,
+            deadline,
+            failures_left,
+        } = limits;
+        let mut deadline_passed = false;
+        loop {
+            if self.reports.len() + self.at_gate.len() >= self.members.len()
+                && !self.at_gate.is_empty()
+            {
+                self.open_gate().await;
+            }
+            tokio::select! {
+                biased;
+                Some(news) = self.news.recv() => self.hear(news, failures_left),
+                ended = self.tasks.join_next() => match ended {
+                    Some(ended) => self.collect(ended),
+                    None => return self.verdict.clone(),
+                },
+                Ok(()) = stop.changed() => match *stop.borrow_and_update() {
+                    StopWish::None => {}
+                    StopWish::Gently => self.rule(BatchVerdict::Interrupted, Order::ReturnUnswapped),
+                    StopWish::Now => return BatchVerdict::Abandoned,
+                },
+                () = tokio::time::sleep_until(deadline), if !deadline_passed => {
+                    deadline_passed = true;
+                    self.rule(BatchVerdict::Deadline, Order::Revert);
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, news: News, failures_left: u32) {
+        match news {
+            News::AtGate(host) => {
+                self.at_gate.insert(host);
+            }
+            News::Fenced => self.rule(BatchVerdict::LostLock, Order::ReturnUnswapped),
+            News::Failed(host) => {
+                // A host that was out of traffic before is named, and is no failure of the run (F6).
+                if self
+                    .context
+                    .host(&host)
+                    .is_some_and(|host| host.planned.standing == Standing::InTraffic)
+                {
+                    self.failures += 1;
+                }
+                if self.failures > failures_left {
+                    let order = match self.context.job.strategy.on_failure {
+                        OnFailure::RevertBatch | OnFailure::RevertAll => Order::Revert,
+                        OnFailure::Halt => Order::ReturnUnswapped,
+                    };
+                    self.rule(BatchVerdict::Failed(format!("host `{host}` failed")), order);
+                }
+            }
+        }
+    }
+
+    /// The first verdict stays; orders only get stricter.
+    fn rule(&mut self, verdict: BatchVerdict, order: Order) {
+        if self.verdict == BatchVerdict::Passed {
+            self.verdict = verdict;
+        }
+        self.orders.send_if_modified(|now| {
+            let stricter = order > *now;
+            if stricter {
+                *now = order;
+            }
+            stricter
+        });
+    }
+
+    fn collect(&mut self, ended: Result<HostReport, tokio::task::JoinError>) {
+        match ended {
+            Ok(report) => {
+                self.at_gate.remove(&report.host);
+                self.reports.push(report);
+            }
+            Err(error) => {
+                // A worker that panicked: nobody knows how far its host is.
+                tracing::error!("a host's task ended badly: {error}");
+                self.rule(
+                    BatchVerdict::Failed("a host's task ended badly".to_owned()),
+                    Order::Revert,
+                );
+                self.reports.extend(self.missing(&error.to_string()));
+            }
+        }
+    }
+
+    /// Hosts whose task is gone without a report.
+    fn missing(&self, why: &str) -> Vec<HostReport> {
+        if !self.tasks.is_empty() {
+            return Vec::new();
+        }
+        let reported: BTreeSet<&HostName> =
+            self.reports.iter().map(|report| &report.host).collect();
+        let lost = self.members.iter().filter(|host| !reported.contains(host));
+        lost.map(|host| {
+            report(
+                host,
+                Ending::Stranded,
+                Some(Failure::new(format!("its task ended badly: {why}"))),
+            )
+        })
+        .collect()
+    }
+
+    /// Everybody is here: the batch's hooks have the last word.
+    async fn open_gate(&mut self) {
+        // Both are final: a host at its gate that is to go back must never see it open.
+        if matches!(*self.orders.borrow(), Order::Pass | Order::Revert) {
+            return;
+        }
+        if self.verdict == BatchVerdict::Passed
+            && let Err(failure) = hooks::at_batch(
+                self.context,
+                HookPoint::AfterBatch,
+                self.number,
+                &self.members,
+            )
+            .await
+        {
+            return self.rule(BatchVerdict::Failed(failure.line()), Order::Revert);
+        }
+        self.rule(BatchVerdict::Passed, Order::Pass);
+    }
+
+    /// Ends every task where it is.
+    fn abandon(&mut self) -> Vec<HostReport> {
+        self.tasks.abort_all();
+        std::mem::take(&mut self.reports)
+    }
+}
+
+fn report(host: &HostName, ending: Ending, failure: Option<Failure>) -> HostReport {
+    HostReport {
+        host: host.clone(),
+        ending,
+        failure,
+        mend: Vec::new(),
+        was_swapped: false,
+    }
+}
+
+/// What decides the course of one host.
+pub(super) fn traits(context: &Context, name: &HostName) -> Option<Traits> {
+    let host = context.host(name)?;
+    Some(Traits {
+        was_in_traffic: host.planned.standing == Standing::InTraffic,
+        has_before: host.planned.current.is_some(),
+        on_failure: context.job.strategy.on_failure,
+    })
+}
+
+fn cycle(context: &Context, name: &HostName) -> Option<HostCycle> {
+    let traits = traits(context, name)?;
+    Some(HostCycle::new(traits, &hooks::host_points(context, name)))
+}

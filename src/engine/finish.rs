@@ -1,0 +1,314 @@
+//! What is left on every host when the run ends: revisions, records, pruning, locks; and what the last event says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use super::context::{Context, HostContext};
+use super::inspect::HostLooks;
+use super::worker::HostReport;
+use super::{Job, World};
+use crate::cycle::Ending;
+use crate::drivers::host::{FinishOrder, HostError, RecordEnd};
+use crate::event::HostEnd;
+use crate::model::record::FORMAT;
+use crate::model::{
+    BalancerName, BalancerSeen, HostFacts, HostName, HostResult, LockSeen, Outcome, RecordSeen,
+    RecordStep, Revision, RevisionOutcome, RolloutLine, TrafficSeen,
+};
+use crate::plan::{HostAction, Plan, PlannedHost, Standing};
+
+/// A host that does not answer at the very end is tried again this often; its lock is known as ended by the others anyway.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How every host of the run ended.
+pub(super) type Reports = BTreeMap<HostName, HostReport>;
+
+/// Whether the run's end is worth a line in the hosts' history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum History {
+    /// It is: something was changed.
+    Line,
+    /// It is not: nothing was changed, or the rollout has not ended and can be resumed.
+    Nothing,
+}
+
+/// Writes what outlives the run on every host that is locked, and releases the locks. Returns the hosts that were released, and a
+/// sentence for each that was not.
+pub(super) async fn close(
+    context: &Arc<Context>,
+    looks: &HostLooks,
+    reports: &Reports,
+    (outcome, history): (Outcome, History),
+) -> (Vec<HostName>, Vec<String>) {
+    let ours = looks.iter().filter_map(|(name, look)| {
+        look.as_ref()
+            .ok()
+            .filter(|facts| facts.lock == LockSeen::Ours)
+            .map(|facts| (name, facts))
+    });
+    let one = |(name, facts): (&HostName, &HostFacts)| {
+        let order = order(context, name, facts, reports.get(name), (outcome, history));
+        let (context, name) = (Arc::clone(context), name.clone());
+        async move {
+            let result = deliver(&context, &name, &order).await;
+            (name, result)
+        }
+    };
+    let mut released = Vec::new();
+    let mut complaints = Vec::new();
+    for (name, result) in join_all(ours.map(one)).await {
+        match result {
+            Ok(()) => released.push(name),
+            Err(error) => complaints.push(format!(
+                "host `{name}`: its records could not be closed ({error}); the next run does it"
+            )),
+        }
+    }
+    (released, complaints)
+}
+
+async fn deliver(context: &Context, name: &HostName, order: &FinishOrder) -> Result<(), HostError> {
+    let Some(ports) = context.ports(name) else {
+        return Ok(());
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match ports.driver.finish(order).await {
+            Err(HostError::Transport(_)) if tries < TRIES => tokio::time::sleep(PAUSE).await,
+            // The answer to a try that was lost may have been "done": then the lock is no longer ours.
+            Err(HostError::Fenced { holder: None }) if tries > 1 => return Ok(()),
+            result => return result,
+        }
+    }
+}
+
+fn order(
+    context: &Context,
+    name: &HostName,
+    facts: &HostFacts,
+    report: Option<&HostReport>,
+    (outcome, history): (Outcome, History),
+) -> FinishOrder {
+    let line = RolloutLine {
+        v: FORMAT,
+        id: context.job.rollout.clone(),
+        command: context.job.command.clone(),
+        outcome: outcome.as_str().to_owned(),
+        exit_code: outcome.exit_status().code(),
+        at: context.world.clock.wall(),
+        revision: Some(context.revision()),
+    };
+    let rollout = (history == History::Line).then_some(line);
+    let Some(host) = context.host(name) else {
+        return FinishOrder {
+            rollout,
+            record: untouched_record(context, name, facts),
+            release_lock: true,
+            ..FinishOrder::default()
+        };
+    };
+    let ending = report.map(|report| report.ending);
+    let swapped = report.is_some_and(|report| report.was_swapped);
+    let revision = revision_outcome(ending, swapped, outcome);
+    let passed = ending == Some(Ending::Passed);
+    let prune = if passed && outcome == Outcome::Succeeded {
+        prunable(context.job.keep, host)
+    } else {
+        Vec::new()
+    };
+    FinishOrder {
+        revisions: Some(context.revisions(name, host, revision)),
+        rollout,
+        record: record_end(context, host, facts, ending, outcome),
+        prune,
+        release_lock: true,
+    }
+}
+
+fn revision_outcome(ending: Option<Ending>, swapped: bool, outcome: Outcome) -> RevisionOutcome {
+    match ending {
+        Some(Ending::Passed) if outcome == Outcome::Succeeded => RevisionOutcome::Succeeded,
+        Some(Ending::Passed | Ending::HeldOut) => RevisionOutcome::Active,
+        Some(Ending::Reverted) => RevisionOutcome::Reverted,
+        Some(Ending::Stranded) if swapped => RevisionOutcome::Reverted,
+        Some(Ending::Stranded | Ending::Returned) | None => RevisionOutcome::Staged,
+    }
+}
+
+/// A host of the run keeps its record only when there is something left to be done there.
+fn record_end(
+    context: &Context,
+    host: &HostContext,
+    facts: &HostFacts,
+    ending: Option<Ending>,
+    outcome: Outcome,
+) -> RecordEnd {
+    match ending {
+        // The worker has written it, with what was seen.
+        Some(Ending::Stranded | Ending::HeldOut) => RecordEnd::Keep,
+        Some(Ending::Passed) if outcome == Outcome::Interrupted => {
+            RecordEnd::Put(Box::new(context.record(host, RecordStep::Passed)))
+        }
+        None | Some(Ending::Returned | Ending::Reverted) if outcome == Outcome::Interrupted => {
+            RecordEnd::Put(Box::new(context.record(host, RecordStep::Planned)))
+        }
+        // Never begun: what an earlier rollout said about a stranded host still holds.
+        None => earlier_record(facts),
+        Some(Ending::Passed | Ending::Returned | Ending::Reverted) => RecordEnd::Remove,
+    }
+}
+
+fn earlier_record(facts: &HostFacts) -> RecordEnd {
+    match &facts.record {
+        RecordSeen::Read(record) if record.stranded.is_some() => RecordEnd::Put(record.clone()),
+        RecordSeen::Read(_) | RecordSeen::Corrupt(_) | RecordSeen::Absent => RecordEnd::Remove,
+    }
+}
+
+/// A host that the plan left alone: words about it end when a person has put it back into traffic.
+fn untouched_record(context: &Context, name: &HostName, facts: &HostFacts) -> RecordEnd {
+    let mended = context.plan.host(name).is_some_and(|host| {
+        host.action == HostAction::Skip && host.standing == Standing::InTraffic && host.proof.ready
+    });
+    match &facts.record {
+        RecordSeen::Read(_) if mended => RecordEnd::Remove,
+        RecordSeen::Read(_) | RecordSeen::Corrupt(_) | RecordSeen::Absent => RecordEnd::Keep,
+    }
+}
+
+/// Release folders that may go: older than the newest `keep`, never the one before, never what runs (R7).
+fn prunable(keep: usize, host: &HostContext) -> Vec<String> {
+    let number = |folder: &String| {
+        folder
+            .split_once('-')
+            .and_then(|(number, _)| number.parse::<u64>().ok())
+    };
+    let mut ours: Vec<(u64, &String)> = host
+        .facts
+        .releases
+        .iter()
+        .filter_map(|folder| Some((number(folder)?, folder)))
+        .collect();
+    let target = host
+        .release
+        .dir
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    if !host.facts.releases.contains(&target) {
+        ours.push((host.release.revision.0, &target));
+    }
+    ours.sort_by(|a, b| b.cmp(a));
+    let before = host
+        .planned
+        .current
+        .as_ref()
+        .map(|current| current.dir.clone())
+        .unwrap_or_default();
+    ours.into_iter()
+        .skip(keep)
+        .map(|(_, folder)| folder.clone())
+        .filter(|folder| *folder != target && !before.ends_with(&format!("/{folder}")))
+        .collect()
+}
+
+/// What `rollout.finished` says about every host of the fleet.
+pub(super) fn host_ends(
+    plan: &Plan,
+    hosts: &BTreeMap<HostName, HostContext>,
+    reports: &Reports,
+    seen: &BTreeMap<BalancerName, Arc<BalancerSeen>>,
+) -> Vec<HostEnd> {
+    plan.hosts
+        .iter()
+        .map(|planned| {
+            host_end(
+                plan,
+                planned,
+                hosts.get(&planned.host),
+                reports.get(&planned.host),
+                seen,
+            )
+        })
+        .collect()
+}
+
+fn host_end(
+    plan: &Plan,
+    planned: &PlannedHost,
+    host: Option<&HostContext>,
+    report: Option<&HostReport>,
+    seen: &BTreeMap<BalancerName, Arc<BalancerSeen>>,
+) -> HostEnd {
+    let result = match (planned.action, report.map(|report| report.ending)) {
+        (HostAction::Skip | HostAction::Leave, _) => HostResult::Skipped,
+        (HostAction::Update, Some(Ending::Passed)) => HostResult::Updated,
+        (HostAction::Update, Some(Ending::Reverted)) => HostResult::Reverted,
+        (HostAction::Update, Some(Ending::Stranded | Ending::HeldOut)) => HostResult::Stranded,
+        (HostAction::Update, Some(Ending::Returned) | None) => HostResult::Untouched,
+    };
+    let on_target = result == HostResult::Updated
+        || report.is_some_and(|report| report.ending == Ending::HeldOut);
+    let (revision, version) = if on_target {
+        (Some(plan.revision), Some(plan.version.to_string()))
+    } else {
+        let current = planned.current.as_ref();
+        (
+            current.map(|current| current.revision),
+            current
+                .and_then(|current| current.version.as_ref())
+                .map(ToString::to_string),
+        )
+    };
+    HostEnd {
+        host: planned.host.clone(),
+        result,
+        revision,
+        version,
+        traffic: traffic_now(&planned.traffic, seen),
+        durations: host
+            .map(|host| host.ledger().durations.clone())
+            .unwrap_or_default(),
+        failure: report.and_then(|report| report.failure.clone()),
+        mend: report.map(|report| report.mend.clone()).unwrap_or_default(),
+    }
+}
+
+fn traffic_now(
+    at_plan: &[TrafficSeen],
+    seen: &BTreeMap<BalancerName, Arc<BalancerSeen>>,
+) -> Vec<TrafficSeen> {
+    let now = |entry: &TrafficSeen| {
+        seen.get(&entry.balancer)?
+            .pools
+            .get(&entry.pool)?
+            .servers
+            .get(&entry.server)
+            .map(crate::model::ServerSeen::state)
+    };
+    at_plan
+        .iter()
+        .map(|entry| TrafficSeen {
+            state: now(entry).unwrap_or(entry.state),
+            ..entry.clone()
+        })
+        .collect()
+}
+
+/// Whether the fleet now runs two releases.
+pub(super) fn is_mixed(ends: &[HostEnd]) -> bool {
+    let releases: BTreeSet<Revision> = ends.iter().filter_map(|end| end.revision).collect();
+    releases.len() > 1
+}
+
+/// Gives back the locks of a run that changed nothing.
+pub(super) async fn give_back(job: &Job, world: &World, looks: &HostLooks) -> Vec<HostName> {
+    debug_assert!(!job.fleet.is_empty());
+    super::locks::give_back(world, looks).await
+}

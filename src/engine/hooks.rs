@@ -1,0 +1,261 @@
+//! When hooks run, what they are told, and what their failure means (F12).
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+use super::context::{Context, Stopwatch, rounded};
+use super::steps::{StepEnd, StepResult, Turn};
+use crate::drivers::host::Ran;
+use crate::event::EventKind;
+use crate::model::{Failure, Hook, HookPlace, HookPoint, HostName, ReleaseRef};
+
+/// The host points at which the playbook has something to run.
+pub(super) fn host_points(context: &Context, name: &HostName) -> Vec<HookPoint> {
+    let Some(host) = context.host(name) else {
+        return Vec::new();
+    };
+    HookPoint::ALL
+        .iter()
+        .map(|(point, _)| *point)
+        .filter(|point| point.is_of_host())
+        .filter(|point| {
+            context
+                .world
+                .recipes
+                .hooks(*point, Some((name, &host.release)), &[])
+                .is_ok_and(|hooks| !hooks.is_empty())
+        })
+        .collect()
+}
+
+/// Runs the hooks of a host point; the first failure fails the host.
+pub(super) async fn at_host(turn: &mut Turn<'_>, point: HookPoint) -> StepResult {
+    run_for_host(
+        turn.context,
+        point,
+        turn.name,
+        &turn.host.release,
+        turn.batch,
+    )
+    .await
+    .map_err(StepEnd::Failed)
+}
+
+/// The same where a failure can only warn.
+pub(super) async fn at_host_warning(turn: &mut Turn<'_>, point: HookPoint) {
+    if let Err(failure) = run_for_host(
+        turn.context,
+        point,
+        turn.name,
+        &turn.host.release,
+        turn.batch,
+    )
+    .await
+    {
+        turn.context.warn(Some(turn.name), failure.line()).await;
+    }
+}
+
+/// Runs what the playbook has for a failure, for this host; it can only warn.
+pub(super) async fn after_failure(turn: &Turn<'_>) {
+    let this = BTreeSet::from([turn.name.clone()]);
+    let point = HookPoint::OnFailure;
+    if let Err(failure) = at_batch(turn.context, point, turn.batch, &this).await {
+        turn.context.warn(Some(turn.name), failure.line()).await;
+    }
+}
+
+async fn run_for_host(
+    context: &Context,
+    point: HookPoint,
+    name: &HostName,
+    release: &ReleaseRef,
+    batch: usize,
+) -> Result<(), Failure> {
+    let facts = facts(context, point, Some(batch), &BTreeSet::from([name.clone()]));
+    let hooks = context
+        .world
+        .recipes
+        .hooks(point, Some((name, release)), &facts)
+        .map_err(Failure::new)?;
+    for hook in hooks {
+        let host = Some(name);
+        match hook.on {
+            HookPlace::Local => run(context, &hook, host, Place::Here).await?,
+            HookPlace::Host | HookPlace::Once => {
+                run(
+                    context,
+                    &hook,
+                    host,
+                    Place::There {
+                        name,
+                        dir: &release.dir,
+                    },
+                )
+                .await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs the hooks of a batch or rollout point over `hosts`, in the order of the playbook; the first failure ends it. `batch` is 0 at
+/// points of the whole rollout.
+pub(super) async fn at_batch(
+    context: &Context,
+    point: HookPoint,
+    batch: usize,
+    hosts: &BTreeSet<HostName>,
+) -> Result<(), Failure> {
+    let facts = facts(context, point, (batch > 0).then_some(batch), hosts);
+    for (host, hook) in in_order(context, point, hosts, &facts)? {
+        let place = match host.and_then(|name| Some((name, context.host(name)?))) {
+            Some((name, host)) => Place::There {
+                name,
+                dir: &host.release.dir,
+            },
+            None => Place::Here,
+        };
+        run(context, &hook, host, place).await?;
+    }
+    Ok(())
+}
+
+/// What a batch or rollout point runs, and where: `None` is this machine.
+fn in_order<'a>(
+    context: &Context,
+    point: HookPoint,
+    hosts: &'a BTreeSet<HostName>,
+    facts: &[(&str, String)],
+) -> Result<Vec<(Option<&'a HostName>, Hook)>, Failure> {
+    let recipes = &context.world.recipes;
+    let local = recipes.hooks(point, None, facts).map_err(Failure::new)?;
+    let mut all: Vec<(Option<&HostName>, Hook)> =
+        local.into_iter().map(|hook| (None, hook)).collect();
+    for (place, name) in hosts.iter().enumerate() {
+        let Some(host) = context.host(name) else {
+            continue;
+        };
+        let hooks = recipes.hooks(point, Some((name, &host.release)), facts);
+        let here = hooks.map_err(Failure::new)?.into_iter();
+        all.extend(
+            here.filter(|hook| place == 0 || hook.on != HookPlace::Once)
+                .map(|hook| (Some(name), hook)),
+        );
+    }
+    // A stable sort: hosts keep their order within one hook.
+    all.sort_by_key(|(_, hook)| hook.number);
+    Ok(all)
+}
+
+fn facts(
+    context: &Context,
+    point: HookPoint,
+    batch: Option<usize>,
+    hosts: &BTreeSet<HostName>,
+) -> Vec<(&'static str, String)> {
+    let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+    let mut facts = vec![
+        ("COMMAND", context.job.command.clone()),
+        ("ROLLOUT", context.job.rollout.to_string()),
+        ("REVISION", context.revision().to_string()),
+        ("EVENT", point.as_str().to_owned()),
+        ("HOSTS", names.join(" ")),
+    ];
+    if let Some(batch) = batch {
+        facts.push(("BATCH", batch.to_string()));
+    }
+    facts
+}
+
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Here,
+    There { name: &'a HostName, dir: &'a str },
+}
+
+async fn run(
+    context: &Context,
+    hook: &Hook,
+    host: Option<&HostName>,
+    place: Place<'_>,
+) -> Result<(), Failure> {
+    let at = hook.at.as_str().to_owned();
+    let on = match hook.on {
+        HookPlace::Local => "local",
+        HookPlace::Host => "host",
+        HookPlace::Once => "once",
+    };
+    let key = format!(
+        "{}:{at}:{}",
+        hook.number,
+        host.map_or("-", HostName::as_str)
+    );
+    note(context, &key, false);
+    context
+        .say(EventKind::HookStarted {
+            at: at.clone(),
+            on: on.to_owned(),
+            number: hook.number,
+            host: host.cloned(),
+        })
+        .await;
+    let watch = Stopwatch::start();
+    let ran = carry_out(context, hook, place).await;
+    note(context, &key, true);
+    let (exit, output) = match &ran {
+        Ok(ran) => (Some(ran.code), ran.output.clone()),
+        Err(reason) => (None, vec![reason.clone()]),
+    };
+    let seconds = rounded(watch.elapsed());
+    let kind = EventKind::HookFinished {
+        at: at.clone(),
+        on: on.to_owned(),
+        number: hook.number,
+        host: host.cloned(),
+        exit,
+        output: output.clone(),
+        seconds,
+    };
+    context.say(kind).await;
+    match exit {
+        Some(0) => Ok(()),
+        Some(code) => Err(Failure {
+            causes: output,
+            ..Failure::new(format!(
+                "hook {} at {at} ended with exit code {code}",
+                hook.number
+            ))
+        }),
+        None => Err(Failure {
+            causes: output,
+            ..Failure::new(format!("hook {} at {at} could not be run", hook.number))
+        }),
+    }
+}
+
+async fn carry_out(context: &Context, hook: &Hook, place: Place<'_>) -> Result<Ran, String> {
+    match place {
+        Place::Here => context.world.local.run(hook).await,
+        Place::There { name, dir } => {
+            let Some(ports) = context.ports(name) else {
+                return Err(format!("host `{name}` is not connected"));
+            };
+            let sent = context.leases.now();
+            let result = ports
+                .driver
+                .run_hook(dir, &hook.run, &hook.env, hook.timeout)
+                .await;
+            context.leases.learn(name, sent, &result);
+            result.map_err(|error| error.to_string())
+        }
+    }
+}
+
+fn note(context: &Context, key: &str, ended: bool) {
+    context
+        .hooks
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(key.to_owned(), ended);
+}

@@ -1,0 +1,150 @@
+//! How old the last confirmation of each host's lock is (R3).
+//!
+//! An act on a balancer cannot carry the fence in itself: the balancer knows nothing of locks. So it may begin only while the last
+//! confirmed check of the host's lock was sent less than [`LEASE`] ago, by a clock that also counts while this machine sleeps. Whoever
+//! takes a lock over waits longer than lease and act together.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::HostPorts;
+use crate::drivers::host::HostError;
+use crate::event::Clock;
+use crate::model::HostName;
+
+/// The contract allows 10 s; what is left is for the way from this check to the act itself.
+const LEASE: Duration = Duration::from_secs(8);
+
+/// How often a lock is renewed while nothing else confirms it; a lock is taken for abandoned after two minutes.
+const RENEWAL: Duration = Duration::from_secs(20);
+
+/// How soon a renewal that got no answer is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The confirmations of one run.
+#[derive(Debug)]
+pub(super) struct Leases {
+    clock: std::sync::Arc<dyn Clock>,
+    hosts: BTreeMap<HostName, HostPorts>,
+    confirmed: Mutex<BTreeMap<HostName, Duration>>,
+    lost: watch::Sender<Option<String>>,
+}
+
+impl Leases {
+    pub(super) fn new(
+        clock: std::sync::Arc<dyn Clock>,
+        hosts: BTreeMap<HostName, HostPorts>,
+    ) -> Self {
+        Self {
+            clock,
+            hosts,
+            confirmed: Mutex::new(BTreeMap::new()),
+            lost: watch::Sender::new(None),
+        }
+    }
+
+    /// When a check that is sent now would be dated.
+    pub(super) fn now(&self) -> Duration {
+        self.clock.since_boot()
+    }
+
+    /// Notes that a check sent at `sent` was confirmed.
+    pub(super) fn confirmed(&self, host: &HostName, sent: Duration) {
+        let mut confirmed = self
+            .confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let last = confirmed.entry(host.clone()).or_default();
+        *last = sent.max(*last);
+    }
+
+    /// Notes what an act on the host says about its lock.
+    pub(super) fn learn<T>(&self, host: &HostName, sent: Duration, result: &Result<T, HostError>) {
+        match result {
+            Ok(_) => self.confirmed(host, sent),
+            Err(HostError::Fenced { holder }) => {
+                let whom = holder.as_ref().map_or_else(
+                    || "nobody holds it now".to_owned(),
+                    |holder| format!("it is held by {holder}"),
+                );
+                self.lose(format!("the lock on host `{host}` was taken away: {whom}"));
+            }
+            Err(HostError::Transport(_) | HostError::Failed { .. } | HostError::Garbled { .. }) => {
+            }
+        }
+    }
+
+    /// Makes sure that an act on a balancer for `host` may begin now.
+    ///
+    /// # Errors
+    /// What the host answered, or that it did not, when its lock had to be confirmed and could not be.
+    pub(super) async fn ensure(&self, host: &HostName) -> Result<(), HostError> {
+        if self.lost_reason().is_some() {
+            return Err(HostError::Fenced { holder: None });
+        }
+        let now = self.now();
+        let last = self
+            .confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(host)
+            .copied();
+        if last.is_some_and(|last| now.saturating_sub(last) < LEASE) {
+            return Ok(());
+        }
+        self.renew(host).await
+    }
+
+    /// Confirms and renews one lock.
+    ///
+    /// # Errors
+    /// As [`Leases::ensure`].
+    pub(super) async fn renew(&self, host: &HostName) -> Result<(), HostError> {
+        let Some(ports) = self.hosts.get(host) else {
+            return Err(HostError::Fenced { holder: None });
+        };
+        let sent = self.now();
+        let result = ports.driver.confirm().await;
+        self.learn(host, sent, &result);
+        result
+    }
+
+    /// Renews the locks of `hosts` until dropped.
+    pub(super) async fn keep(&self, hosts: Vec<HostName>) {
+        let one = |host: HostName| async move {
+            let mut wait = RENEWAL;
+            loop {
+                tokio::time::sleep(wait).await;
+                wait = match self.renew(&host).await {
+                    Ok(()) => RENEWAL,
+                    Err(HostError::Fenced { .. }) => return,
+                    Err(
+                        HostError::Transport(_)
+                        | HostError::Failed { .. }
+                        | HostError::Garbled { .. },
+                    ) => RETRY,
+                };
+            }
+        };
+        futures::future::join_all(hosts.into_iter().map(one)).await;
+        std::future::pending::<()>().await;
+    }
+
+    fn lose(&self, reason: String) {
+        self.lost.send_if_modified(|lost| {
+            let first = lost.is_none();
+            if first {
+                *lost = Some(reason);
+            }
+            first
+        });
+    }
+
+    /// Why this run may touch nothing any more, if so.
+    pub(super) fn lost_reason(&self) -> Option<String> {
+        self.lost.borrow().clone()
+    }
+}

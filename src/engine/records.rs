@@ -1,0 +1,150 @@
+//! What is written on a host before each act there.
+
+use super::context::{Context, HostContext};
+use crate::model::record::{Before, FORMAT, StrandedNote};
+use crate::model::{
+    FoundTraffic, HostName, Record, RecordStep, Revision, RevisionLine, RevisionOutcome,
+};
+
+impl Context {
+    /// The record of `host` at `step`.
+    pub(super) fn record(&self, host: &HostContext, step: RecordStep) -> Record {
+        let current = host.planned.current.as_ref();
+        Record {
+            v: FORMAT,
+            rollout: self.job.rollout.clone(),
+            attempt: self.job.attempt,
+            command: self.job.command.clone(),
+            service: self.job.service.clone(),
+            target: host.target.clone(),
+            by: self.job.by.clone(),
+            started: self
+                .emitter
+                .state()
+                .started
+                .unwrap_or_else(|| self.world.clock.wall()),
+            options: self.job.options.clone(),
+            keys: self.job.keys.clone(),
+            batches: self.plan.batches.clone(),
+            failed: self.failed_hosts(),
+            hooks: self
+                .hooks
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .clone(),
+            step,
+            before: current.map(|current| Before {
+                revision: current.revision,
+                version: current.version.clone(),
+                dir: current.dir.clone(),
+            }),
+            proof: host.planned.proof.clone(),
+            found: host.found(),
+            left: Vec::new(),
+            stranded: None,
+        }
+    }
+
+    /// The record of a host that is left for a person.
+    pub(super) fn stranded_record(
+        &self,
+        host: &HostContext,
+        seen: &str,
+        mend: &[String],
+        left: Vec<FoundTraffic>,
+    ) -> Record {
+        let note = StrandedNote {
+            seen: seen.to_owned(),
+            mend: mend.to_vec(),
+            since: self.world.clock.wall(),
+        };
+        Record {
+            left,
+            stranded: Some(note),
+            ..self.record(host, RecordStep::Stranded)
+        }
+    }
+
+    /// `revisions.jsonl` with the target's line at `outcome`; what was found keeps, or gets, its line 0.
+    pub(super) fn revisions(
+        &self,
+        name: &HostName,
+        host: &HostContext,
+        outcome: RevisionOutcome,
+    ) -> Vec<RevisionLine> {
+        let mut lines: Vec<RevisionLine> = host
+            .facts
+            .revisions
+            .iter()
+            .filter(|line| line.revision != self.revision())
+            .cloned()
+            .collect();
+        if let Some(current) = host
+            .planned
+            .current
+            .as_ref()
+            .filter(|current| current.revision == Revision::FOUND)
+            && !lines.iter().any(|line| line.revision == Revision::FOUND)
+        {
+            lines.insert(0, self.found_line(current));
+        }
+        let before = host
+            .facts
+            .revisions
+            .iter()
+            .find(|line| line.revision == self.revision());
+        lines.push(self.target_line(name, host, outcome, before));
+        lines.sort_by_key(|line| line.revision);
+        lines
+    }
+
+    fn found_line(&self, current: &crate::model::ReleaseRef) -> RevisionLine {
+        RevisionLine {
+            v: FORMAT,
+            revision: Revision::FOUND,
+            version: current.version.clone(),
+            sha256: None,
+            config: None,
+            dir: current.dir.clone(),
+            by: String::new(),
+            from: "found".to_owned(),
+            at: self.world.clock.wall(),
+            outcome: RevisionOutcome::Found,
+            rollout: None,
+        }
+    }
+
+    fn target_line(
+        &self,
+        _name: &HostName,
+        host: &HostContext,
+        outcome: RevisionOutcome,
+        before: Option<&RevisionLine>,
+    ) -> RevisionLine {
+        // A release that was only staged again keeps what it had earned before.
+        if outcome == RevisionOutcome::Staged
+            && let Some(line) = before
+        {
+            return line.clone();
+        }
+        RevisionLine {
+            v: FORMAT,
+            revision: host.target.revision,
+            version: Some(host.target.version.clone()),
+            sha256: Some(host.target.sha256.clone()),
+            config: Some(host.target.config.clone()),
+            dir: host
+                .release
+                .dir
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+            by: self.job.by.clone(),
+            from: self.job.artifact.from.clone(),
+            at: self.world.clock.wall(),
+            outcome,
+            rollout: Some(self.job.rollout.clone()),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The sequence of a rollout.
+//!
+//! * Here: from the first look to the plan, and everything that ends a run before it began.
+//! * [`run`]: from staging to the last batch. * [`between`]: what stands between two batches. * [`back`]: `revert-all`.
+//! * [`ending`]: records, locks, the last event.
+
+mod back;
+mod between;
+mod ending;
+mod run;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::ending::Closing;
+use self::run::Run;
+use super::context::{Context, HostContext, HostLedger, Stopwatch};
+use super::finish::{self, Reports};
+use super::inspect::{self, HostLooks};
+use super::lease::Leases;
+use super::locks::{self, Taken};
+use super::traffic::Traffic;
+use super::{Job, StopWish, World};
+use crate::event::{Emitter, EventKind};
+use crate::model::{HostName, LockSeen, Outcome, Target};
+use crate::plan::{HostAction, Plan, release};
+
+/// Runs a rollout from its first look to its last event, and returns how it ended.
+pub async fn deploy(
+    job: Job,
+    world: World,
+    emitter: Arc<Emitter>,
+    mut stop: watch::Receiver<StopWish>,
+) -> Outcome {
+    let watch = Stopwatch::start();
+    say_started(&job, &emitter).await;
+    let deadline = Instant::now() + job.strategy.deadline;
+    let closing = Closing {
+        emitter: Arc::clone(&emitter),
+        watch,
+    };
+    let leases = Arc::new(Leases::new(Arc::clone(&world.clock), world.hosts.clone()));
+    let (hosts, settle) = match locks::take(&job, &world, &leases, &emitter).await {
+        Taken::All { hosts, settle } => (hosts, settle),
+        Taken::Held(reason) => return closing.without_plan(Outcome::Locked, vec![reason]).await,
+    };
+    emitter
+        .say(EventKind::LockAcquired {
+            hosts: locked(&hosts),
+        })
+        .await;
+    let keeper = Arc::clone(&leases);
+    let names = locked(&hosts);
+    let _keeper = AbortOnDropHandle::new(tokio::spawn(async move { keeper.keep(names).await }));
+    tokio::time::sleep(settle).await;
+    let (facts, problems) = inspect::facts(&job, &world, hosts.clone()).await;
+    let plan = inspect::plan(&facts, problems);
+    say_plan(&emitter, &plan).await;
+    if !plan.refused.is_empty() {
+        let reasons = plan.refused.clone();
+        give_back(&job, &world, &emitter, &hosts).await;
+        return closing.with_plan(Outcome::Refused, reasons, &plan).await;
+    }
+    if *stop.borrow_and_update() > StopWish::None {
+        give_back(&job, &world, &emitter, &hosts).await;
+        return closing
+            .with_plan(
+                Outcome::Interrupted,
+                vec!["stopped before the first change".to_owned()],
+                &plan,
+            )
+            .await;
+    }
+    let context = Arc::new(context(job, world, plan, emitter, leases, &hosts));
+    Run {
+        context,
+        looks: hosts,
+        deadline,
+        stop,
+        reports: Reports::new(),
+        failures: 0,
+        batch: 0,
+        closing,
+    }
+    .go()
+    .await
+}
+
+async fn say_started(job: &Job, emitter: &Emitter) {
+    let hosts = job.fleet.iter().map(|member| member.spec.name.clone());
+    let kind = EventKind::RolloutStarted {
+        command: job.command.clone(),
+        service: job.service.to_string(),
+        version: job.version.clone(),
+        hosts: hosts.collect(),
+    };
+    emitter.say(kind).await;
+}
+
+fn locked(hosts: &HostLooks) -> Vec<HostName> {
+    hosts
+        .iter()
+        .filter(|(_, look)| matches!(look, Ok(facts) if facts.lock == LockSeen::Ours))
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+async fn give_back(job: &Job, world: &World, emitter: &Emitter, hosts: &HostLooks) {
+    let released = finish::give_back(job, world, hosts).await;
+    emitter
+        .say(EventKind::LockReleased { hosts: released })
+        .await;
+}
+
+async fn say_plan(emitter: &Emitter, plan: &Plan) {
+    let skipped: BTreeMap<HostName, String> = plan
+        .hosts
+        .iter()
+        .filter(|host| host.action != HostAction::Update)
+        .map(|host| (host.host.clone(), host.reason.clone()))
+        .collect();
+    emitter
+        .say(EventKind::RolloutPlanned {
+            revision: plan.revision,
+            batches: plan.batches.clone(),
+            skipped: skipped.clone(),
+            least_usable: plan.least_usable,
+            warnings: plan.warnings.clone(),
+        })
+        .await;
+    for (host, reason) in skipped {
+        emitter.say(EventKind::HostSkipped { host, reason }).await;
+    }
+}
+
+fn context(
+    job: Job,
+    world: World,
+    plan: Plan,
+    emitter: Arc<Emitter>,
+    leases: Arc<Leases>,
+    looks: &HostLooks,
+) -> Context {
+    let mut hosts = BTreeMap::new();
+    for member in &job.fleet {
+        let name = &member.spec.name;
+        let planned = plan
+            .host(name)
+            .filter(|host| host.action == HostAction::Update);
+        let (Some(planned), Some(Ok(facts))) = (planned, looks.get(name)) else {
+            continue;
+        };
+        let target = Target {
+            revision: plan.revision,
+            version: job.version.clone(),
+            sha256: job.artifact.sha256.clone(),
+            config: member.config.clone(),
+        };
+        let ledger = HostLedger {
+            found: planned.found.clone(),
+            ..HostLedger::default()
+        };
+        hosts.insert(
+            name.clone(),
+            HostContext {
+                spec: member.spec.clone(),
+                planned: planned.clone(),
+                facts: facts.clone(),
+                release: release::release_ref(&member.spec.root, plan.revision, &job.version),
+                target,
+                state: Mutex::new(ledger),
+            },
+        );
+    }
+    let traffic = Traffic::new(
+        world.balancers.clone(),
+        inspect::pools(&job),
+        hosts.keys().cloned(),
+        Arc::clone(&leases),
+    );
+    Context {
+        job,
+        world,
+        plan,
+        emitter,
+        leases,
+        traffic,
+        hosts,
+        hooks: Mutex::default(),
+        failed: Mutex::default(),
+    }
+}

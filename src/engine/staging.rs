@@ -1,0 +1,93 @@
+//! Puts the release on every host ahead of the first drain: what fails here has cost nothing.
+
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt};
+
+use super::context::{Context, Stopwatch};
+use crate::drivers::host::{HostError, StageOrder};
+use crate::event::EventKind;
+use crate::model::{Failure, HostName, RecordStep, Revision};
+
+/// Hosts that are sent to at once: more only share the same uplink and make every one of them late.
+const SENDERS: usize = 8;
+
+/// Writes every host's record and stages the release there. Returns the hosts that failed.
+pub(super) async fn stage_all(context: &Arc<Context>) -> Vec<(HostName, Failure)> {
+    let names: Vec<HostName> = context.hosts.keys().cloned().collect();
+    let results: Vec<(HostName, Result<(), Failure>)> = stream::iter(names)
+        .map(|name| {
+            let context = Arc::clone(context);
+            async move {
+                let result = stage(&context, &name).await;
+                (name, result)
+            }
+        })
+        .buffer_unordered(SENDERS)
+        .collect()
+        .await;
+    results
+        .into_iter()
+        .filter_map(|(name, result)| result.err().map(|failure| (name, failure)))
+        .collect()
+}
+
+async fn stage(context: &Context, name: &HostName) -> Result<(), Failure> {
+    let (Some(host), Some(ports)) = (context.host(name), context.ports(name)) else {
+        return Ok(());
+    };
+    let watch = Stopwatch::start();
+    let record = context.record(host, RecordStep::Planned);
+    let order = StageOrder {
+        release: host.release.clone(),
+        artifact: context.job.artifact.clone(),
+        candidates: candidates(context, name),
+    };
+    let sent = context.leases.now();
+    let result = async {
+        ports.driver.write_record(&record).await?;
+        ports.driver.stage(&order).await
+    }
+    .await;
+    context.leases.learn(name, sent, &result);
+    let staged = result.map_err(|error| failure(&error))?;
+    let seconds = host.spent("stage", watch.elapsed());
+    context
+        .say(EventKind::HostStaged {
+            host: name.clone(),
+            revision: context.revision(),
+            sent_bytes: staged.sent_bytes,
+            seconds,
+        })
+        .await;
+    Ok(())
+}
+
+fn failure(error: &HostError) -> Failure {
+    let mut failure = Failure::caused("the release could not be staged", error);
+    if let HostError::Failed { output, .. } = error {
+        failure.causes.extend(output.iter().cloned());
+    }
+    failure
+}
+
+/// Folders on the host whose artifact has the same digest, newest first.
+fn candidates(context: &Context, name: &HostName) -> Vec<String> {
+    let Some(host) = context.host(name) else {
+        return Vec::new();
+    };
+    let same = |line: &&crate::model::RevisionLine| {
+        line.revision > Revision::FOUND
+            && line.sha256.as_ref() == Some(&context.job.artifact.sha256)
+    };
+    let folder =
+        |line: &crate::model::RevisionLine| format!("{}/releases/{}", host.spec.root, line.dir);
+    host.facts
+        .revisions
+        .iter()
+        .rev()
+        .filter(same)
+        .map(folder)
+        .filter(|dir| *dir != host.release.dir)
+        .collect()
+}

@@ -1,0 +1,250 @@
+//! Out of traffic on every balancer, until nothing is in flight.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{StepEnd, StepResult, Turn, traffic_end};
+use crate::cycle::gate::human;
+use crate::engine::bound;
+use crate::engine::context::Stopwatch;
+use crate::event::EventKind;
+use crate::model::{Admin, Failure, FoundTraffic, OnDrainTimeout, RecordStep, ServerSeen};
+
+/// Nothing in flight must be seen twice in a row: a request that was on its way to the server when it was drained shows up in between.
+const CALM_READINGS: u32 = 2;
+
+/// The first pause between two readings; doubled each time up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// A balancer has few places for questions, and a socket forwarded by SSH costs tens of milliseconds.
+const LONGEST_PAUSE: Duration = Duration::from_millis(150);
+
+const WHAT: &str = "it could not be taken out of traffic";
+
+/// Takes the host out for its swap.
+pub(in crate::engine) async fn drain(turn: &mut Turn<'_>) -> StepResult {
+    let watch = Stopwatch::start();
+    let kind = EventKind::HostDraining {
+        host: turn.name.clone(),
+        batch: turn.batch,
+    };
+    let record = turn.context.record(turn.host, RecordStep::Drain);
+    let ((), written) = futures::join!(turn.say(kind), turn.write_record(&record));
+    written?;
+    let servers = respect_operator(turn).await?;
+    if let Some(reason) = bound::emptied_by(turn.context, turn.name, &servers)
+        .await
+        .map_err(|error| traffic_end(WHAT, error))?
+    {
+        return Err(StepEnd::Failed(Failure::new(format!(
+            "it is not taken out: {reason}"
+        ))));
+    }
+    turn.cycle.begin();
+    take_out(turn).await?;
+    if let Some(left) = wait_until_idle(turn, turn.context.job.drain.timeout, true).await? {
+        let text = format!(
+            "{left} requests were still in flight after {}",
+            human(turn.context.job.drain.timeout)
+        );
+        match turn.context.job.drain.on_timeout {
+            OnDrainTimeout::Fail => {
+                let hint = "raise `drain.timeout`, or set `drain.on_timeout = \"continue\"`";
+                return Err(StepEnd::Failed(Failure::new(text).with_hint(hint)));
+            }
+            OnDrainTimeout::Continue => {
+                turn.context
+                    .warn(
+                        Some(turn.name),
+                        format!("{text}; it is swapped all the same"),
+                    )
+                    .await;
+            }
+        }
+    }
+    let seconds = turn.host.spent("drain", watch.elapsed());
+    turn.say(EventKind::HostDrained {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        seconds,
+    })
+    .await;
+    Ok(())
+}
+
+/// Takes the host out again before its swap is taken back. Requests that do not end in time do not keep a bad release in traffic.
+pub(in crate::engine) async fn drain_again(turn: &mut Turn<'_>) -> StepResult {
+    let watch = Stopwatch::start();
+    turn.say_step(EventKind::HostDraining {
+        host: turn.name.clone(),
+        batch: turn.batch,
+    })
+    .await;
+    let record = turn.context.record(turn.host, RecordStep::SwapBack);
+    turn.write_record(&record).await?;
+    take_out_when_others_serve(turn).await?;
+    if let Some(left) = wait_until_idle(turn, turn.context.job.drain.timeout, false).await? {
+        turn.context
+            .warn(
+                Some(turn.name),
+                format!("{left} requests are still in flight; it is taken back all the same"),
+            )
+            .await;
+    }
+    let seconds = turn.host.spent("drain", watch.elapsed());
+    turn.say_step(EventKind::HostDrained {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        seconds,
+    })
+    .await;
+    Ok(())
+}
+
+/// A server that somebody took out since the plan was made is an operator's: it is put back as that person left it (R4).
+async fn respect_operator(turn: &Turn<'_>) -> StepResult<Vec<(FoundTraffic, ServerSeen)>> {
+    let servers = turn
+        .context
+        .traffic
+        .servers(&turn.host.found())
+        .await
+        .map_err(|error| traffic_end(WHAT, error))?;
+    let held = turn.context.traffic.is_held(turn.name);
+    let inherited = turn.host.planned.found.clone();
+    for (entry, seen) in &servers {
+        let was_out_at_plan = turn.host.planned.traffic.iter().any(|at_plan| {
+            at_plan.balancer == entry.balancer
+                && at_plan.pool == entry.pool
+                && at_plan.server == entry.server
+                && is_out(at_plan.state)
+        });
+        if entry.admin == Admin::Ready
+            && seen.admin != Admin::Ready
+            && !held
+            && !was_out_at_plan
+            && inherited.contains(entry)
+        {
+            let text = format!(
+                "`{}/{}` was taken out of traffic by somebody else: the host is updated and stays out",
+                entry.pool, entry.server
+            );
+            turn.context.warn(Some(turn.name), text).await;
+            leave_out(turn, entry, seen.admin);
+        }
+    }
+    Ok(servers)
+}
+
+fn is_out(state: crate::model::TrafficState) -> bool {
+    matches!(
+        state,
+        crate::model::TrafficState::Drain | crate::model::TrafficState::Maint
+    )
+}
+
+/// From now on `entry` counts as found in `admin` state.
+pub(super) fn leave_out(turn: &Turn<'_>, entry: &FoundTraffic, admin: Admin) {
+    for found in &mut turn.host.ledger().found {
+        if found.balancer == entry.balancer
+            && found.pool == entry.pool
+            && found.server == entry.server
+        {
+            found.admin = admin;
+        }
+    }
+}
+
+/// Tells every balancer, and lets the watch keep it so.
+async fn take_out(turn: &Turn<'_>) -> StepResult {
+    let _turn = turn.context.traffic.turn(turn.name).await;
+    let ours: Vec<FoundTraffic> = turn
+        .host
+        .found()
+        .into_iter()
+        .filter(|entry| entry.admin == Admin::Ready)
+        .collect();
+    turn.context.traffic.hold(turn.name);
+    turn.context
+        .traffic
+        .tell(turn.name, &ours, Admin::Drain)
+        .await
+        .map_err(|error| traffic_end(WHAT, error))
+}
+
+/// A revert may not empty a pool either (R1): one host at a time asks whether another one serves, and goes.
+async fn take_out_when_others_serve(turn: &mut Turn<'_>) -> StepResult {
+    let started = Instant::now();
+    loop {
+        {
+            let _gate = turn.context.traffic.gate().await;
+            let servers = turn
+                .context
+                .traffic
+                .servers(&turn.host.found())
+                .await
+                .map_err(|error| traffic_end(WHAT, error))?;
+            let emptied = bound::emptied_by(turn.context, turn.name, &servers)
+                .await
+                .map_err(|error| traffic_end(WHAT, error))?;
+            match emptied {
+                None => return take_out(turn).await,
+                Some(reason) if started.elapsed() >= turn.context.job.ready.deadline => {
+                    return Err(StepEnd::Failed(Failure::new(format!(
+                        "it serves on the new release, and is not taken out: {reason}"
+                    ))));
+                }
+                Some(_) => {}
+            }
+        }
+        turn.pause(LONGEST_PAUSE).await?;
+    }
+}
+
+/// Waits until no balancer shows anything in flight. `Some`: how much is left when `limit` passed.
+async fn wait_until_idle(
+    turn: &mut Turn<'_>,
+    limit: Duration,
+    guard_capacity: bool,
+) -> StepResult<Option<u64>> {
+    let started = Instant::now();
+    let (mut calm, mut pause) = (0, FIRST_PAUSE);
+    let mut guard = guard_capacity;
+    loop {
+        let servers = turn
+            .context
+            .traffic
+            .servers(&turn.host.found())
+            .await
+            .map_err(|error| traffic_end(WHAT, error))?;
+        if std::mem::take(&mut guard)
+            && let Some(reason) = bound::left_empty(turn.context, turn.host, &servers)
+                .await
+                .map_err(|error| traffic_end(WHAT, error))?
+        {
+            return Err(StepEnd::Failed(Failure::new(format!(
+                "it is given back: {reason}"
+            ))));
+        }
+        let open = servers
+            .iter()
+            .any(|(entry, seen)| entry.admin == Admin::Ready && seen.admin == Admin::Ready);
+        let left: u64 = servers.iter().map(|(_, seen)| seen.in_flight).sum();
+        if open {
+            take_out(turn).await?;
+            calm = 0;
+        } else if left == 0 {
+            calm += 1;
+            if calm >= CALM_READINGS {
+                return Ok(None);
+            }
+        } else {
+            calm = 0;
+        }
+        if started.elapsed() >= limit {
+            return Ok(Some(left));
+        }
+        turn.pause(if left == 0 { FIRST_PAUSE } else { pause })
+            .await?;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,152 @@
+//! Back into traffic, as found.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::drain::leave_out;
+use super::{StepEnd, StepResult, Turn, traffic_end};
+use crate::cycle::gate::human;
+use crate::engine::context::Stopwatch;
+use crate::event::EventKind;
+use crate::model::{Admin, Failure, FoundTraffic, RecordStep, ServerSeen};
+use crate::plan::Standing;
+
+const WHAT: &str = "it could not be put back into traffic";
+
+/// Between two looks at a balancer whose own checks have not noticed the host yet.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Checks run every second or so; looking more often than this finds nothing new.
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Puts the host back on the new release.
+pub(in crate::engine) async fn enable(turn: &mut Turn<'_>) -> StepResult {
+    put_back(turn, RecordStep::Enable, true).await
+}
+
+/// Puts the host back as it was found. One that was not usable then is told, and not waited for.
+pub(in crate::engine) async fn restore(turn: &mut Turn<'_>) -> StepResult {
+    let wait = turn.host.planned.standing == Standing::InTraffic;
+    put_back(turn, RecordStep::Restore, wait).await
+}
+
+async fn put_back(turn: &mut Turn<'_>, step: RecordStep, wait: bool) -> StepResult {
+    let watch = Stopwatch::start();
+    if !turn.host.belongs_in_traffic() {
+        turn.context.traffic.let_go(turn.name);
+        turn.say(EventKind::Log {
+            level: crate::event::Level::Info,
+            text: "stays out of traffic, as an operator left it".to_owned(),
+            host: Some(turn.name.clone()),
+        })
+        .await;
+        return Ok(());
+    }
+    let record = turn.context.record(turn.host, step);
+    let kind = EventKind::HostEnabling {
+        host: turn.name.clone(),
+        batch: turn.batch,
+    };
+    let ((), written) = futures::join!(turn.say_step(kind), turn.write_record(&record));
+    written?;
+    tell_ready(turn).await?;
+    if wait {
+        wait_until_usable(turn).await?;
+    }
+    let seconds = turn.host.spent("enable", watch.elapsed());
+    turn.say_step(EventKind::HostEnabled {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        seconds,
+    })
+    .await;
+    Ok(())
+}
+
+/// Tells the balancers, but for those where an operator took the server further out meanwhile.
+async fn tell_ready(turn: &mut Turn<'_>) -> StepResult {
+    let traffic = &turn.context.traffic;
+    let _turn = traffic.turn(turn.name).await;
+    let servers = traffic
+        .servers(&turn.host.found())
+        .await
+        .map_err(|error| traffic_end(WHAT, error))?;
+    let ready: Vec<FoundTraffic> = servers
+        .iter()
+        .filter(|(entry, seen)| entry.admin == Admin::Ready && seen.admin != Admin::Maint)
+        .map(as_change)
+        .collect();
+    for (entry, _) in servers
+        .iter()
+        .filter(|(entry, seen)| entry.admin == Admin::Ready && seen.admin == Admin::Maint)
+    {
+        let text = format!(
+            "`{}/{}` was put into maintenance by somebody else: it stays so",
+            entry.pool, entry.server
+        );
+        turn.context.warn(Some(turn.name), text).await;
+        leave_out(turn, entry, Admin::Maint);
+    }
+    traffic.let_go(turn.name);
+    turn.cycle.begin();
+    traffic
+        .tell(turn.name, &ready, Admin::Ready)
+        .await
+        .map_err(|error| traffic_end(WHAT, error))
+}
+
+/// A weight is told only where it is not what was found.
+fn as_change((entry, seen): &(FoundTraffic, ServerSeen)) -> FoundTraffic {
+    let weight = if seen.weight == entry.weight {
+        None
+    } else {
+        entry.weight
+    };
+    FoundTraffic {
+        weight,
+        ..entry.clone()
+    }
+}
+
+/// Waits until every balancer sends requests there again, as far as its own checks allow.
+async fn wait_until_usable(turn: &mut Turn<'_>) -> StepResult {
+    let started = Instant::now();
+    let limit = turn.context.job.ready.deadline;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let servers = turn
+            .context
+            .traffic
+            .servers(&turn.host.found())
+            .await
+            .map_err(|error| traffic_end(WHAT, error))?;
+        for (entry, seen) in servers
+            .iter()
+            .filter(|(entry, seen)| entry.admin == Admin::Ready && seen.admin != Admin::Ready)
+        {
+            let text = format!(
+                "`{}/{}` was taken out of traffic again by somebody else: it stays out",
+                entry.pool, entry.server
+            );
+            turn.context.warn(Some(turn.name), text).await;
+            leave_out(turn, entry, seen.admin);
+        }
+        let Some((entry, _)) = servers.iter().find(|(entry, seen)| {
+            entry.admin == Admin::Ready && seen.admin == Admin::Ready && !seen.usable
+        }) else {
+            return Ok(());
+        };
+        if started.elapsed() >= limit {
+            let text = format!(
+                "balancer `{}` did not find `{}/{}` fit within {}: its own health check fails, though the host is ready",
+                entry.balancer,
+                entry.pool,
+                entry.server,
+                human(limit)
+            );
+            return Err(StepEnd::Failed(Failure::new(text)));
+        }
+        turn.pause(pause).await?;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,77 @@
+# What every script has that changes something: its mark, whole writes, an orderly end.
+
+sum=''
+
+# begin: fence, then the mark by which a successor finds this script, then fence again: either this script sees the successor's
+# lock, or the successor sees this mark. All that identifies the script is in the mark's name, so a mark is never half written.
+begin() {
+  fence
+  trap '' PIPE HUP
+  trap leave EXIT
+  trap stopped TERM INT
+  boot_of_host
+  start_of $$ || started=0
+  [ -d "$STATE/running" ] || (umask 077 && mkdir -p "$STATE/running")
+  MARK="$STATE/running/$$.${started:-0}.$BOOT"
+  error=$( (umask 077 && : >"$MARK") 2>&1) || fail "cannot write in $STATE: $error"
+  fence
+}
+
+# leave: what is left behind in whatever way the script ends.
+leave() {
+  [ -z "$PART" ] || rm -rf "$PART"
+  [ -z "$OUT" ] || [ -n "$KEEP_OUT" ] || rm -f "$OUT" "$OUT.late"
+  [ -z "$MARK" ] || rm -f "$MARK"
+}
+
+# stopped: on TERM the command under way is ended first, and the mark stays until it has ended.
+stopped() {
+  if [ -n "$CHILD" ]; then
+    kill -TERM -- "$GROUP$CHILD" 2>/dev/null
+    (
+      sleep 5
+      kill -KILL -- "$GROUP$CHILD"
+    ) >/dev/null 2>&1 </dev/null &
+    wait "$CHILD"
+  fi
+  exit 143
+}
+
+# flush PATH: onto the disk. Where sync takes no name, everything.
+flush() {
+  sync "$1" 2>/dev/null || sync
+}
+
+# put FILE TEXT: whole or not at all, and on the disk when it returns.
+put() {
+  error=$( (umask 077 && printf '%s\n' "$2" >"$1.new") 2>&1) || {
+    rm -f "$1.new"
+    fail "cannot write $1: $error"
+  }
+  flush "$1.new"
+  error=$(mv -f "$1.new" "$1" 2>&1) || fail "cannot write $1: $error"
+  flush "${1%/*}"
+}
+
+# not_newer FILE: fails when a line of it was written in a newer format than ours, which we must not rewrite.
+not_newer() {
+  [ -e "$1" ] || return 0
+  for format in $(sed -n 's/^{"v":\([0-9]\{1,9\}\)[,}].*/\1/p' "$1"); do
+    [ "$format" -le "$FORMAT" ] ||
+      fail "$1 was written by a newer rollgate (format $format; this one knows $FORMAT): use that version for this host"
+  done
+}
+
+# sum_of FILE: sets sum.
+sum_of() {
+  if command -v sha256sum >/dev/null; then
+    sum=$(sha256sum <"$1")
+  elif command -v openssl >/dev/null; then
+    sum=$(openssl dgst -sha256 -r <"$1")
+  elif command -v shasum >/dev/null; then
+    sum=$(shasum -a 256 <"$1")
+  else
+    fail "there is no sha256sum, openssl or shasum on this host: install one of them"
+  fi
+  sum=${sum%% *}
+}

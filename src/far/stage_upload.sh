@@ -1,0 +1,14 @@
+# Takes the artifact from standard input.
+
+main() {
+  begin </dev/null
+  if settled </dev/null; then
+    say stage have
+  else
+    open_part </dev/null
+    fill cat
+    close_part </dev/null
+    say stage sent
+  fi
+  done_well
+}

@@ -1,0 +1,127 @@
+use super::*;
+use crate::model::{Proof, RecordStep, Revision, RolloutId, ServiceName, Target, Version};
+
+fn run(restart: Restart) -> Run {
+    Run {
+        restart,
+        stop_timeout: Duration::from_secs(30),
+        logs: None,
+    }
+}
+
+fn unit(name: &str) -> Run {
+    run(Restart::Systemd {
+        unit: name.to_owned(),
+    })
+}
+
+fn commands(start: Option<&str>, stop: Option<&str>, restart: Option<&str>) -> Run {
+    let shell = |text: &str| Command::Shell(text.to_owned());
+    run(Restart::Commands {
+        start: start.map(shell),
+        stop: stop.map(shell),
+        restart: restart.map(shell),
+    })
+}
+
+fn record() -> Record {
+    let sha = Sha256::new(&"0".repeat(64)).unwrap();
+    Record {
+        v: 1,
+        rollout: RolloutId::new("r-1").unwrap(),
+        attempt: 1,
+        command: "deploy".to_owned(),
+        service: ServiceName::new("app").unwrap(),
+        target: Target {
+            revision: Revision(1),
+            version: Version::new("a").unwrap(),
+            sha256: sha.clone(),
+            config: sha,
+        },
+        by: String::new(),
+        started: "2026-11-23T14:15:02Z".parse().unwrap(),
+        options: std::collections::BTreeMap::new(),
+        keys: std::collections::BTreeMap::new(),
+        batches: Vec::new(),
+        failed: Vec::new(),
+        hooks: std::collections::BTreeMap::new(),
+        step: RecordStep::Swap,
+        before: None,
+        proof: Proof::default(),
+        found: Vec::new(),
+        left: Vec::new(),
+        stranded: None,
+    }
+}
+
+/// The commands of a swap to a release (`true`) or to nothing.
+fn acts(
+    to_release: bool,
+    leaving: Option<&Run>,
+    entering: &Run,
+) -> (Option<String>, Option<String>) {
+    let release = ReleaseRef {
+        revision: Revision(1),
+        version: None,
+        dir: "/opt/app/releases/1-a".to_owned(),
+    };
+    let record = record();
+    let swap = Swap {
+        to: to_release.then_some(&release),
+        leaving,
+        entering,
+        record: &record,
+        expect: None,
+    };
+    let text = |act: Option<Act>| {
+        act.map(|act| match act.command {
+            Command::Argv(words) => words.join(" "),
+            Command::Shell(text) => text,
+        })
+    };
+    (text(swap.stop()), text(swap.start()))
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+#[test]
+fn a_unit_is_restarted_and_another_one_stopped_first() {
+    let a = unit("a");
+    assert_eq!(acts(true, None, &a), (None, some("systemctl restart a")));
+    assert_eq!(
+        acts(true, Some(&a), &a),
+        (None, some("systemctl restart a"))
+    );
+    assert_eq!(
+        acts(true, Some(&unit("b")), &a),
+        (some("systemctl stop b"), some("systemctl restart a"))
+    );
+    assert_eq!(acts(false, None, &a), (some("systemctl stop a"), None));
+}
+
+#[test]
+fn commands_stop_and_start_or_restart() {
+    let pair = commands(Some("up"), Some("down"), None);
+    let all = commands(Some("up"), Some("down"), Some("again"));
+    assert_eq!(acts(true, None, &all), (None, some("up")));
+    assert_eq!(acts(true, Some(&all), &all), (None, some("again")));
+    assert_eq!(acts(true, Some(&pair), &pair), (some("down"), some("up")));
+    assert_eq!(
+        acts(true, Some(&unit("a")), &all),
+        (some("systemctl stop a"), some("again"))
+    );
+    assert_eq!(acts(false, Some(&pair), &pair), (some("down"), None));
+    assert_eq!(
+        acts(false, None, &commands(Some("up"), None, None)),
+        (None, None)
+    );
+}
+
+#[test]
+fn limits_are_whole_seconds_rounded_up() {
+    assert_eq!(seconds(Duration::from_millis(1)), "1");
+    assert_eq!(seconds(Duration::from_millis(1500)), "2");
+    assert_eq!(seconds(Duration::from_secs(30)), "30");
+}

@@ -1,0 +1,157 @@
+//! What cannot work, said before anything is touched. All reasons at once.
+
+use super::{Facts, HostView, release};
+use crate::model::{Current, PoolName, RecordSeen, ServerName, TrafficTarget, Unreachable};
+
+/// Room left beside a release: records, logs of commands, the release's own folder.
+const SPARE_KIB: u64 = 1024;
+
+/// Every reason that does not depend on the batches.
+pub fn refusals(facts: &Facts) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for host in &facts.hosts {
+        host_refusals(facts, host, &mut reasons);
+    }
+    balancer_refusals(facts, &mut reasons);
+    release_refusals(facts, &mut reasons);
+    reasons
+}
+
+fn host_refusals(facts: &Facts, host: &HostView, reasons: &mut Vec<String>) {
+    if !host.selected {
+        return;
+    }
+    let name = &host.spec.name;
+    let seen = match &host.facts {
+        Ok(seen) => seen,
+        Err(reason) => {
+            if facts.strategy.unreachable == Unreachable::Fail {
+                reasons.push(format!("host `{name}`: {reason}"));
+            }
+            return;
+        }
+    };
+    if let Current::Foreign(what) = &seen.current {
+        let root = &host.spec.root;
+        reasons.push(format!(
+            "host `{name}`: `{root}/current` is {what}, which is never replaced; make it a link first: `mv {root}/current {root}/found && ln -s {root}/found {root}/current`"
+        ));
+    }
+    if !seen.root_writable {
+        let root = &host.spec.root;
+        reasons.push(format!("host `{name}`: the SSH user may not write to `{root}`; give it the folder: `sudo install -d -o USER {root}`"));
+    }
+    for tool in facts
+        .tools
+        .iter()
+        .filter(|tool| !seen.tools.contains(**tool))
+    {
+        reasons.push(format!("host `{name}`: `{tool}` is missing there"));
+    }
+    let needed = facts.size.div_ceil(1024) + SPARE_KIB;
+    if let Some(free) = seen
+        .free_kib
+        .filter(|free| *free < needed && !release::is_on_target(facts, host))
+    {
+        reasons.push(format!(
+            "host `{name}`: {free} KiB free under `{}`, {needed} KiB needed",
+            host.spec.root
+        ));
+    }
+    if let RecordSeen::Corrupt(why) = &seen.record
+        && !facts.wishes.take_over
+    {
+        let file = format!("{}/.rollgate/rollout.json", host.spec.root);
+        reasons.push(format!("host `{name}`: `{file}` cannot be read ({why}); look at it, then remove it or run with `--take-over`"));
+    }
+}
+
+fn balancer_refusals(facts: &Facts, reasons: &mut Vec<String>) {
+    for (name, seen) in &facts.balancers {
+        if let Some(why) = &seen.read_only {
+            reasons.push(format!("balancer `{name}`: {why}"));
+        }
+    }
+    for host in facts.hosts.iter().filter(|host| host.selected) {
+        for target in &host.spec.traffic {
+            if let Some(reason) = server_refusal(facts, host, target) {
+                reasons.push(reason);
+            }
+        }
+    }
+    reasons.dedup();
+}
+
+fn server_refusal(facts: &Facts, host: &HostView, target: &TrafficTarget) -> Option<String> {
+    let TrafficTarget {
+        balancer,
+        pool,
+        server,
+    } = target;
+    let seen = facts.balancers.get(balancer)?;
+    let Some(known) = seen.pools.get(pool) else {
+        return Some(format!("balancer `{balancer}` has no pool `{pool}`"));
+    };
+    match known.servers.get(server) {
+        None => {
+            let near = nearest(server, known.servers.keys()).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+            Some(format!("host `{}`: pool `{pool}` of balancer `{balancer}` has no server `{server}`{near}", host.spec.name))
+        }
+        Some(seen) => seen.tracks.as_ref().filter(|tracked| !is_listed(host, balancer.as_str(), tracked)).map(|tracked| {
+            format!(
+                "host `{}`: server `{pool}/{server}` of balancer `{balancer}` tracks `{tracked}` and cannot be drained itself; add `{tracked}` to `[[traffic]]` instead",
+                host.spec.name
+            )
+        }),
+    }
+}
+
+fn is_listed(host: &HostView, balancer: &str, tracked: &str) -> bool {
+    host.spec.traffic.iter().any(|other| {
+        other.balancer.as_str() == balancer
+            && (format!("{}/{}", other.pool, other.server) == tracked
+                || other.server.as_str() == tracked)
+    })
+}
+
+fn nearest<'a>(
+    server: &ServerName,
+    known: impl Iterator<Item = &'a ServerName>,
+) -> Option<&'a ServerName> {
+    let distance =
+        |other: &ServerName| strsim::damerau_levenshtein(server.as_str(), other.as_str());
+    let best = known.min_by_key(|other| distance(other))?;
+    (distance(best) <= 1 + server.as_str().len() / 3).then_some(best)
+}
+
+fn release_refusals(facts: &Facts, reasons: &mut Vec<String>) {
+    if !facts.wishes.replace_artifact {
+        for (revision, sha256) in release::other_artifacts(facts) {
+            reasons.push(format!(
+                "version {} is already known as revision {revision} with another artifact (sha256 {}…, this one is {}…); give it another version, or run with `--replace-artifact`",
+                facts.version,
+                sha256.get(..12).unwrap_or(&sha256),
+                facts.sha256.as_str().get(..12).unwrap_or_default(),
+            ));
+        }
+    }
+    if !facts.wishes.again
+        && let Some((host, line)) = release::taken_back(facts)
+    {
+        let rollout = line
+            .rollout
+            .as_ref()
+            .map_or_else(String::new, |rollout| format!(" by rollout {rollout}"));
+        reasons.push(format!(
+            "version {} was taken back from host `{}`{rollout} at {:.0}; fix it under another version, or run with `--again`",
+            facts.version, host.spec.name, line.at
+        ));
+    }
+}
+
+/// The reason for a pool that would be left without a usable server.
+pub fn emptied(balancer: &str, pool: &PoolName) -> String {
+    format!(
+        "pool `{pool}` of balancer `{balancer}` would be left with no usable server; add servers, or allow it by `strategy.allow_downtime = true` or `--allow-downtime`"
+    )
+}

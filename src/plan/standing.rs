@@ -1,0 +1,86 @@
+//! Whether a host is in traffic, sick, or an operator's; and what "as found" means for its servers.
+
+use super::{Facts, HostView};
+use crate::model::{Admin, FoundTraffic, LockSeen, Record, RecordSeen, ServerSeen, TrafficTarget};
+
+/// How a host stands in traffic before the rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Some balancer sends it requests: it counts against every bound.
+    InTraffic,
+    /// No balancer does, though none was told not to: it goes first and counts against none.
+    Sick,
+    /// No balancer does because an operator said so: it is updated, and stays out (R4).
+    Operator,
+}
+
+/// The host's servers as found. What rollgate itself left behind (a stranded host, or a rollout that did not end and is taken over) is
+/// not an operator's word: there the older record says what was found.
+pub fn found_traffic(facts: &Facts, host: &HostView) -> Vec<FoundTraffic> {
+    let record = inherited_record(facts, host);
+    host.spec
+        .traffic
+        .iter()
+        .filter_map(|target| {
+            let seen = facts.server(target)?;
+            Some(
+                record
+                    .and_then(|record| from_record(record, target, seen))
+                    .unwrap_or_else(|| as_seen(target, seen)),
+            )
+        })
+        .collect()
+}
+
+/// The record of an earlier rollout whose traces on the balancers are rollgate's own.
+fn inherited_record<'a>(facts: &Facts, host: &'a HostView) -> Option<&'a Record> {
+    let seen = host.facts.as_ref().ok()?;
+    let RecordSeen::Read(record) = &seen.record else {
+        return None;
+    };
+    let held_elsewhere = matches!(seen.lock, LockSeen::Held { .. });
+    (record.stranded.is_some() || facts.wishes.take_over && !held_elsewhere)
+        .then_some(record.as_ref())
+}
+
+fn from_record(record: &Record, target: &TrafficTarget, seen: &ServerSeen) -> Option<FoundTraffic> {
+    let matches = |entry: &&FoundTraffic| {
+        entry.balancer == target.balancer
+            && entry.pool == target.pool
+            && entry.server == target.server
+    };
+    let found = record.found.iter().find(matches)?;
+    let expected = match record.stranded {
+        // Somebody who changed the state since then has taken the host over.
+        Some(_) => record.left.iter().find(matches)?.admin,
+        None => Admin::Drain,
+    };
+    (found.admin == Admin::Ready && seen.admin == expected).then(|| found.clone())
+}
+
+fn as_seen(target: &TrafficTarget, seen: &ServerSeen) -> FoundTraffic {
+    FoundTraffic {
+        balancer: target.balancer.clone(),
+        pool: target.pool.clone(),
+        server: target.server.clone(),
+        admin: seen.admin,
+        usable: seen.usable,
+        weight: seen.weight,
+    }
+}
+
+/// How the host stands now.
+pub fn standing(facts: &Facts, host: &HostView, found: &[FoundTraffic]) -> Standing {
+    let usable = host
+        .spec
+        .traffic
+        .iter()
+        .any(|target| facts.server(target).is_some_and(|seen| seen.usable));
+    if usable {
+        Standing::InTraffic
+    } else if found.iter().any(|entry| entry.admin == Admin::Ready) {
+        Standing::Sick
+    } else {
+        Standing::Operator
+    }
+}

@@ -1,0 +1,5 @@
+//! The engine on a fleet in memory, with a stopped clock: what no real part can be made to do on demand.
+
+mod courses;
+mod faults;
+mod others;
