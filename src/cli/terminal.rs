@@ -38,7 +38,10 @@ impl Terminal {
             }
             None => Output::Plain,
         };
-        let color = !common.no_color && report::color_wanted();
+        if common.no_color {
+            report::forbid_color();
+        }
+        let color = report::color_wanted();
         report::init_logging(common.verbose);
         Ok(Self {
             output,

@@ -7,14 +7,24 @@
 //! * [`summary`]: the final table and what to type next. * [`plan`]: a plan. * [`diagnostic`]: errors with causes and hints.
 //! * [`table`], [`text`], [`paint`], [`stream`]: what they are written with.
 
+pub mod diagnostic;
+pub mod json;
 pub mod paint;
+pub mod plain;
+pub mod plan;
 pub mod stream;
+pub mod summary;
 pub mod table;
+#[cfg(test)]
+mod tests;
 pub mod text;
 
-use std::io::Write;
+use jiff::tz::TimeZone;
 
-use crate::event::{Event, RolloutState, Sink};
+use self::paint::Paint;
+use self::stream::Stream;
+use self::summary::Page;
+use crate::event::Sink;
 use crate::plan::PlanDocument;
 
 /// How results and progress are said.
@@ -28,37 +38,65 @@ pub enum Output {
     Json,
 }
 
-/// Whether standard error and standard output may be coloured: NO_COLOR and the like, and whether they are terminals.
+/// `--no-color`: nothing of this process is coloured, whatever the environment says. To be called before anything is printed.
+pub fn forbid_color() {
+    Paint::forbid();
+}
+
+/// Whether standard error may be coloured: it is a terminal, and `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM` agree. What goes to
+/// standard output asks the same of that stream too.
 pub fn color_wanted() -> bool {
-    false
+    Paint::for_stderr() != Paint::PLAIN
 }
 
-/// Sends diagnostics of the libraries to standard error: warnings, or more with `-v`.
-pub fn init_logging(_verbose: u8) {}
-
-/// An error at the edge, with a hint where there is one.
-pub fn error(reason: &str, hint: &str, _color: bool) -> String {
-    format!("error: {reason}\nhint: {hint}")
+/// Sends diagnostics to standard error: our own warnings, more with `-v`, those of the libraries with `-vv`.
+pub fn init_logging(verbose: u8) {
+    diagnostic::init_logging(verbose, Stream::stderr(), Paint::for_stderr());
 }
 
-/// A plan, as text or as its document.
-pub fn plan(document: &PlanDocument, _output: Output, _color: bool) -> String {
-    serde_json::to_string(document).unwrap_or_default() + "\n"
+/// An error at the edge, with a hint unless that is empty. Without a line feed at the end.
+pub fn error(reason: &str, hint: &str, color: bool) -> String {
+    diagnostic::error(reason, hint, Paint::new(color))
+}
+
+/// A plan for standard output: text, or its document on one line. With a line feed at the end.
+pub fn plan(document: &PlanDocument, output: Output, color: bool) -> String {
+    let mut said = match output {
+        Output::Human | Output::Plain => plan::text(document, on_stdout(color)),
+        Output::Json => plan::json(document),
+    };
+    said.push('\n');
+    said
 }
 
 /// The readers of a rollout's events for one way of saying them.
-pub fn sinks(_output: Output, _color: bool, _verbose: u8) -> Vec<Box<dyn Sink>> {
-    vec![Box::new(Lines)]
+pub fn sinks(output: Output, color: bool, _verbose: u8) -> Vec<Box<dyn Sink>> {
+    let (out, err) = (Stream::stdout(), Stream::stderr());
+    match output {
+        Output::Json => vec![json::sink(out, err)],
+        Output::Plain => vec![lines(color), end(color)],
+        // The live display: `progress::sink(...)` takes the place of `lines` here.
+        Output::Human => vec![lines(color), end(color)],
+    }
 }
 
-struct Lines;
+fn lines(color: bool) -> Box<dyn Sink> {
+    plain::sink(Stream::stderr(), Paint::new(color), TimeZone::system())
+}
 
-impl Sink for Lines {
-    fn event(&mut self, event: &Event, _: &RolloutState) {
-        drop(writeln!(
-            std::io::stdout(),
-            "{}",
-            serde_json::to_string(event).unwrap_or_default()
-        ));
+fn end(color: bool) -> Box<dyn Sink> {
+    let page = |stream, paint| Page { stream, paint };
+    summary::sink(
+        page(Stream::stdout(), on_stdout(color)),
+        page(Stream::stderr(), Paint::new(color)),
+    )
+}
+
+/// Standard error may be a terminal while standard output is a file.
+fn on_stdout(color: bool) -> Paint {
+    if color {
+        Paint::for_stdout()
+    } else {
+        Paint::PLAIN
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use indicatif::MultiProgress;
 use tracing_subscriber::fmt::MakeWriter;
@@ -29,7 +29,20 @@ impl fmt::Debug for Stream {
     }
 }
 
+static STDOUT: LazyLock<Stream> = LazyLock::new(|| Stream::new(io::stdout()));
+static STDERR: LazyLock<Stream> = LazyLock::new(|| Stream::new(io::stderr()));
+
 impl Stream {
+    /// This process's standard output, the same for all who ask.
+    pub fn stdout() -> Self {
+        STDOUT.clone()
+    }
+
+    /// This process's standard error, the same for all who ask: so that logging, events and the live display keep out of each other's way.
+    pub fn stderr() -> Self {
+        STDERR.clone()
+    }
+
     /// A stream over a writer, such as `std::io::stderr()`.
     pub fn new(writer: impl Write + Send + 'static) -> Self {
         Self {

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::model::Revision;
+
 /// Makes text from elsewhere safe to show: escape sequences and control characters are dropped, tabs and line feeds become spaces.
 ///
 /// Logs and answers of services are hostile by default: a line that moves the cursor could hide what went wrong.
@@ -120,6 +122,15 @@ pub fn whole_seconds(seconds: u64) -> String {
 /// Whole seconds from one moment to a later one; 0 where the clock went backward.
 pub fn elapsed(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.duration_since(from).as_secs()).unwrap_or(0)
+}
+
+/// A revision's number; `found` for what was there before rollgate came.
+pub fn revision(revision: Revision) -> String {
+    if revision == Revision::FOUND {
+        "found".to_owned()
+    } else {
+        revision.to_string()
+    }
 }
 
 /// `1 host`, `3 hosts`.

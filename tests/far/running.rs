@@ -50,6 +50,13 @@ async fn a_command_whose_script_was_killed_is_found_by_its_mark() {
             .next()
             .unwrap()
             .unwrap();
+        // The command may be faster than the line about it.
+        while !std::fs::read_to_string(mark.path())
+            .unwrap()
+            .contains(pid.trim())
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
         let script = mark
             .file_name()
             .to_str()

@@ -3,7 +3,10 @@
 pub mod app;
 pub mod cli;
 pub mod haproxy;
-#[allow(dead_code, reason = "the `lab` example and the benchmark use the rest of this module")]
+#[allow(
+    dead_code,
+    reason = "the `lab` example and the benchmark use the rest of this module"
+)]
 pub mod lab;
 pub mod load;
 pub mod local_shell;
