@@ -16,8 +16,7 @@ wanted() { # prints PROGRAM:PACKAGE pairs
   case $1 in
   lab) ;;
   bench) echo ssh:openssh-client socat:socat curl:curl ;;
-  test) echo socat:socat busybox:busybox ;;
-  ci) echo socat:socat busybox:busybox shellcheck:shellcheck ;;
+  test | ci) echo socat:socat busybox:busybox shellcheck:shellcheck ;;
   *)
     echo "install-tools: one of lab, test, bench, ci is wanted, not '$1'" >&2
     exit 2

@@ -77,7 +77,7 @@ fn stop_script(home: &impl Display) -> String {
          n=0\n\
          while [ -e /proc/$pid/exe ]; do\n  \
            n=$((n + 1))\n  \
-           [ $n -lt 400 ] || kill -9 $pid\n  \
+           [ $n -lt 150 ] || kill -9 $pid\n  \
            sleep 0.02\n\
          done\n\
          rm -f app.pid\n"

@@ -71,6 +71,8 @@ pub(crate) fn start(lab: &Lab, number: usize) -> io::Result<Daemon> {
     )
 }
 
+/// The home folder is the lab's own and empty: a login shell would else read start-up files of whoever runs the lab, which take
+/// time, and may hold locks when the lab ends.
 fn configuration(lab: &Lab, number: usize) -> String {
     let dir = lab.dir().display();
     let mut text = format!(
@@ -88,6 +90,7 @@ fn configuration(lab: &Lab, number: usize) -> String {
          PrintLastLog no\n\
          MaxStartups 200\n\
          MaxSessions 50\n\
+         PermitUserRC no\n\
          SetEnv {MARK}={dir} HOME={dir}/home\n",
         if needs_pam() { "yes" } else { "no" },
     );
