@@ -300,7 +300,7 @@ fn the_same_version_with_another_artifact_refuses() {
 fn a_number_means_the_same_everywhere_or_is_not_used_again() {
     let mut facts = facts(&[Found::Good; 4]);
     let seen = |facts: &mut Facts, n: usize, line: RevisionLine| {
-        facts.hosts[n].facts.as_mut().unwrap().revisions.push(line)
+        facts.hosts[n].facts.as_mut().unwrap().revisions.push(line);
     };
     seen(
         &mut facts,

@@ -124,7 +124,7 @@ impl HostDriver for FakeHost {
             let host = sim.hosts.get_mut(name).unwrap();
             match wish {
                 LockWish::Take(owner) if host.owner.is_none() => {
-                    host.owner = Some((**owner).clone())
+                    host.owner = Some((**owner).clone());
                 }
                 LockWish::TakeOver { owner, .. } => host.owner = Some((**owner).clone()),
                 LockWish::Look | LockWish::Take(_) => {}
@@ -257,7 +257,7 @@ impl FakeProbe {
 }
 
 impl Probe for FakeProbe {
-    fn url(&self) -> &str {
+    fn url(&self) -> &'static str {
         "http://localhost/health/ready"
     }
 
