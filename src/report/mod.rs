@@ -12,6 +12,7 @@ pub mod json;
 pub mod paint;
 pub mod plain;
 pub mod plan;
+pub mod progress;
 pub mod stream;
 pub mod summary;
 pub mod table;
@@ -78,9 +79,10 @@ pub fn sinks(output: Output, color: bool, _verbose: u8) -> Vec<Box<dyn Sink>> {
     }
 }
 
-/// What a person at a terminal sees while it runs. The live display takes the place of the lines here: `progress::sink(...)`.
+/// What a person sees while it runs: the live display, or lines where standard error is no terminal.
 fn live(color: bool) -> Box<dyn Sink> {
-    lines(color)
+    progress::sink(Stream::stderr(), Paint::new(color), TimeZone::system())
+        .unwrap_or_else(|| lines(color))
 }
 
 fn lines(color: bool) -> Box<dyn Sink> {

@@ -29,14 +29,22 @@ struct Plain {
 
 impl Sink for Plain {
     fn event(&mut self, event: &Event, state: &RolloutState) {
-        if let Some(said) = fleet::said(&event.kind, state).or_else(|| host::said(&event.kind)) {
-            let time = event
-                .time
-                .to_zoned_datetime(self.zone.clone())
-                .strftime("%H:%M:%S");
-            self.err.lines(&said.lines(&time.to_string(), self.paint));
-        }
+        self.err.lines(&lines(event, state, &self.zone, self.paint));
     }
+}
+
+/// The lines of one event.
+pub(super) fn lines(
+    event: &Event,
+    state: &RolloutState,
+    zone: &TimeZone,
+    paint: Paint,
+) -> Vec<String> {
+    let said = fleet::said(&event.kind, state).or_else(|| host::said(&event.kind));
+    let time = event.time.to_zoned_datetime(zone.clone());
+    let time = time.strftime("%H:%M:%S").to_string();
+    said.map(|said| said.lines(&time, paint))
+        .unwrap_or_default()
 }
 
 /// What one event says.

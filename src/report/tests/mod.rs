@@ -1,7 +1,7 @@
 //! What is said about whole rollouts, as snapshots.
 
 mod documents;
-mod streams;
+pub(super) mod streams;
 
 use std::io::{self, Write};
 use std::sync::Arc;

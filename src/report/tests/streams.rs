@@ -277,7 +277,7 @@ fn ends(results: [HostResult; 4]) -> Vec<HostEnd> {
         .collect()
 }
 
-pub(super) fn success() -> Vec<EventKind> {
+pub(in crate::report) fn success() -> Vec<EventKind> {
     let mut kinds = begin();
     for (batch, numbers) in [(1, [1, 2]), (2, [3, 4])] {
         kinds.push(batch_started(batch, &numbers));
@@ -335,7 +335,7 @@ fn taken_back(number: u8, batch: usize) -> Vec<EventKind> {
 }
 
 /// The first batch passes, the second one fails: the fleet runs two releases.
-pub(super) fn reverted() -> Vec<EventKind> {
+pub(in crate::report) fn reverted() -> Vec<EventKind> {
     let mut kinds = begin();
     kinds.push(batch_started(1, &[1, 2]));
     kinds.push(EventKind::BatchFinished {
@@ -369,7 +369,7 @@ pub(super) fn reverted() -> Vec<EventKind> {
     kinds
 }
 
-pub(super) fn stranded() -> Vec<EventKind> {
+pub(in crate::report) fn stranded() -> Vec<EventKind> {
     let mut kinds = begin();
     kinds.push(batch_started(1, &[1, 2]));
     kinds.extend(way_out(1, 1));
