@@ -120,6 +120,7 @@ async fn after_a_takeover_nothing_of_the_old_holder_changes_anything() {
             release: release_at(&lab.root().join("releases/3-c")),
             artifact: lab.artifact(b"three"),
             candidates: Vec::new(),
+            is_absent: false,
         };
         let limit = Duration::from_secs(5);
         let refused = [

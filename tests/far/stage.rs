@@ -12,6 +12,7 @@ fn order(lab: &Lab, name: &str, artifact: Artifact, candidates: &[&str]) -> Stag
         release: release_at(&lab.root().join("releases").join(name)),
         artifact,
         candidates: candidates.iter().map(|&name| name.to_owned()).collect(),
+        is_absent: false,
     }
 }
 

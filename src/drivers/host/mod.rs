@@ -52,6 +52,9 @@ pub struct StageOrder {
     pub artifact: Artifact,
     /// Folders of releases there that may hold the same artifact already, best first: reused by copy after their sha256 was checked.
     pub candidates: Vec<String>,
+    /// Whether the look under this lock saw nothing in its place: then it is sent without asking again, which saves a round trip. What
+    /// is there all the same is still never overwritten.
+    pub is_absent: bool,
 }
 
 /// How staging went.

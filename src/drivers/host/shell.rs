@@ -106,20 +106,26 @@ impl ShellHost {
         Look::read(&self.site, &answer).map_err(|reason| garbled(PURPOSE, reason))
     }
 
-    async fn put_artifact(&self, order: &StageOrder) -> Result<Staged, HostError> {
+    /// Whether the artifact lies there, checked again, or could be copied from an earlier release.
+    async fn is_there(&self, stage: &Stage<'_>) -> Result<bool, HostError> {
         const CHECK: &str = "look what is staged";
+        let script = stage.check_script(&self.site);
+        let answer = self
+            .ask(CHECK, script, Payload::None, stage.check_limit())
+            .await?;
+        let need = Stage::read_check(&answer).map_err(|reason| garbled(CHECK, reason))?;
+        Ok(matches!(need, Need::Have | Need::Copied))
+    }
+
+    async fn put_artifact(&self, order: &StageOrder) -> Result<Staged, HostError> {
         let stage = Stage {
             release: &order.release,
             artifact: &order.artifact,
             candidates: &order.candidates,
         };
-        let script = stage.check_script(&self.site);
-        let answer = self
-            .ask(CHECK, script, Payload::None, stage.check_limit())
-            .await?;
-        match Stage::read_check(&answer).map_err(|reason| garbled(CHECK, reason))? {
-            Need::Have | Need::Copied => return Ok(Staged::default()),
-            Need::Upload => {}
+        let must_be_sent = order.is_absent && order.candidates.is_empty();
+        if !must_be_sent && self.is_there(&stage).await? {
+            return Ok(Staged::default());
         }
         let payload = Payload::File {
             path: order.artifact.path.clone(),
