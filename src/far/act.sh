@@ -24,17 +24,31 @@ leave() {
   [ -z "$MARK" ] || rm -f "$MARK"
 }
 
+# In all scripts: `kill -TERM -PID`, since dash takes no `--` behind a signal's name, and busybox none at all.
+
 # stopped: on TERM the command under way is ended first, and the mark stays until it has ended.
 stopped() {
   if [ -n "$CHILD" ]; then
-    kill -TERM -- "$GROUP$CHILD" 2>/dev/null
+    kill -TERM "$GROUP$CHILD" 2>/dev/null
+    end_watch
     (
       sleep 5
-      kill -KILL -- "$GROUP$CHILD"
+      kill -KILL "$GROUP$CHILD"
     ) >/dev/null 2>&1 </dev/null &
+    WATCH=$!
     wait "$CHILD"
+    end_watch
   fi
   exit 143
+}
+
+# end_watch: ends what watches the command; its group, if it has one, holds nothing but a sleep.
+end_watch() {
+  [ -n "$WATCH" ] || return 0
+  kill -KILL "$WATCH" 2>/dev/null
+  kill -KILL "-$WATCH" 2>/dev/null
+  wait "$WATCH" 2>/dev/null
+  WATCH=''
 }
 
 # flush PATH: onto the disk. Where sync takes no name, everything.
@@ -56,6 +70,8 @@ put() {
 # not_newer FILE: fails when a line of it was written in a newer format than ours, which we must not rewrite.
 not_newer() {
   [ -e "$1" ] || return 0
+  # Words are numbers here.
+  # shellcheck disable=SC2013
   for format in $(sed -n 's/^{"v":\([0-9]\{1,9\}\)[,}].*/\1/p' "$1"); do
     [ "$format" -le "$FORMAT" ] ||
       fail "$1 was written by a newer rollgate (format $format; this one knows $FORMAT): use that version for this host"

@@ -3,6 +3,7 @@
 
 MARK=''
 CHILD=''
+WATCH=''
 GROUP=''
 PART=''
 OUT=''
@@ -43,7 +44,7 @@ fence() {
 
 # done_well: the last line of every whole answer.
 done_well() {
-  say done yes
+  say 'done' yes
 }
 
 # free_kib FOLDER: prints the free space there; nothing where it cannot be told.

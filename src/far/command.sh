@@ -19,36 +19,31 @@ limited() {
     exec ${GROUP:+setsid} "$@"
   } >>"$OUT" 2>&1 </dev/null &
   CHILD=$!
-  if [ -n "$MARK" ]; then
-    start_of "$CHILD" || started=0
-    printf '%s %s\n' "$CHILD" "$started" >>"$MARK"
-  fi
-  guard &
-  guard=$!
+  start_of "$CHILD" || started=0
+  [ -z "$MARK" ] || printf '%s %s\n' "$CHILD" "$started" >>"$MARK"
+  # A program of its own, and not a part of this shell, since a signal to a part that has just begun may be lost.
+  ${GROUP:+setsid} sh -c "$GUARD" guard "$span" "$late" "$CHILD" "$started" "$GROUP" >/dev/null 2>&1 </dev/null &
+  WATCH=$!
   wait "$CHILD"
   code=$?
-  kill "$guard" 2>/dev/null
+  end_watch
   if [ -e "$late" ]; then
-    kill -KILL -- "$GROUP$CHILD" 2>/dev/null
+    kill -KILL "$GROUP$CHILD" 2>/dev/null
     code=124
     rm -f "$late"
   fi
   CHILD=''
 }
 
-# guard: ends the command when its time is over; ended itself, with its sleep, when the command was in time.
-guard() {
-  exec >/dev/null 2>&1 </dev/null
-  nap=''
-  trap '[ -z "$nap" ] || kill "$nap"; exit 0' TERM
-  sleep "$span" &
-  nap=$!
-  wait "$nap"
-  : >"$late"
-  kill -TERM -- "$GROUP$CHILD"
-  sleep 5
-  kill -KILL -- "$GROUP$CHILD"
-}
+# Ends a command when its time is over, unless its number belongs to another process by then (this script was killed meanwhile).
+# shellcheck disable=SC2016
+GUARD='sleep "$1"
+[ "$4" = 0 ] || [ "$(sed "s/.*) //" "/proc/$3/stat" | cut -d " " -f 20)" = "$4" ] || exit
+umask 077
+: >"$2"
+kill -TERM "$5$3"
+sleep 5
+kill -KILL "$5$3"'
 
 # show_output: the last of what the commands printed.
 show_output() {

@@ -146,7 +146,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Begins with the environment and the variables that every script has.
+    /// Begins with the environment and the variables that every script has, within a brace that only a whole script closes: a
+    /// shell runs nothing of a group that it could not read to its end.
     ///
     /// # Errors
     /// [`ScriptError::Root`] for a root in which nothing may be done.
@@ -154,7 +155,7 @@ impl Draft {
         let root = site.root()?;
         let mut draft = Self {
             text: String::from(
-                "LC_ALL=C; export LC_ALL; PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}:/usr/sbin:/sbin; export PATH; umask 022\n\
+                "{\nLC_ALL=C; export LC_ALL; PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}:/usr/sbin:/sbin; export PATH; umask 022\n\
                  TAB='\t'\nNL='\n'\n",
             ),
         };
@@ -204,8 +205,8 @@ impl Draft {
             }
         }
         self.text.push_str(match stdin {
-            Stdin::Closed => "main </dev/null\n",
-            Stdin::Payload => "main\n",
+            Stdin::Closed => "main </dev/null\n}\n",
+            Stdin::Payload => "main\n}\n",
         });
         Arc::from(self.text)
     }

@@ -51,7 +51,7 @@ prune() {
   for name in "$@"; do
     case $name in '' | .* | */*) continue ;; esac
     gone="$ROOT/releases/$name"
-    [ -d "$gone" ] && ! [ -L "$gone" ] || continue
+    if ! [ -d "$gone" ] || [ -L "$gone" ]; then continue; fi
     [ "$(cd "$gone" && pwd -P)" != "$in_use" ] || continue
     fence
     mv -fT "$gone" "$ROOT/releases/.gone.$name" 2>/dev/null

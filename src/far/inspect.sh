@@ -3,7 +3,7 @@
 main() {
   boot_of_host
   if [ -d "$STATE" ] && ! { [ -r "$STATE" ] && [ -x "$STATE" ]; }; then
-    fail "cannot read $STATE: it belongs to $(ls -ld "$STATE" | { read -r _ _ who _ && echo "$who"; }); connect as that user"
+    fail "cannot read $STATE: it belongs to $(stat -c %U "$STATE" 2>/dev/null || echo 'another user'); connect as that user"
   fi
   case $WISH in
   take) take ;;
@@ -72,7 +72,7 @@ show_current() {
     say foreign file
   fi
   for found in "$ROOT"/releases/*; do
-    [ -d "$found" ] && ! [ -L "$found" ] || continue
+    if ! [ -d "$found" ] || [ -L "$found" ]; then continue; fi
     case ${found##*/} in
     *[!A-Za-z0-9._+:@-]*) ;;
     *) say release "${found##*/}" ;;

@@ -25,7 +25,8 @@ each_mark() {
 # is_alive PID START: whether that very process lives.
 is_alive() {
   case $1 in '' | *[!0-9]*) return 1 ;; esac
-  start_of "$1" && [ "$started" = "$2" ] || return 1
+  start_of "$1" || return 1
+  [ "$started" = "$2" ] || return 1
   alive=yes
   busy=yes
 }
@@ -36,7 +37,7 @@ send_signal() {
   if [ "$pgrp" = "$OWN_GROUP" ]; then
     kill "-$SIGNAL" "$1" 2>/dev/null
   else
-    kill "-$SIGNAL" -- "-$pgrp" 2>/dev/null
+    kill "-$SIGNAL" "-$pgrp" 2>/dev/null
   fi
   return 0
 }

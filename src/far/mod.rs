@@ -1,8 +1,8 @@
 //! What runs on the far side: the text of every script that is sent to a host, and the reading of its answer.
 //!
 //! Pure: it makes texts and reads texts. [`crate::drivers::host`] sends them. The scripts are POSIX `sh` files beside this one, put
-//! together by [`Draft`]: variables first (all values quoted), then functions, then one call. A text that was cut anywhere defines
-//! something or is a syntax error, but does nothing.
+//! together by [`Draft`]: variables first (all values quoted), then functions, then one call, all in one pair of braces. A text that
+//! was cut anywhere is a syntax error, and does nothing.
 //!
 //! * [`look`]: everything that one look tells, and the lock: taken, taken over, renewed, broken.
 //! * [`stage`]: the artifact into its folder.
