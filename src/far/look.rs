@@ -231,7 +231,9 @@ mod tests {
             let mut text = String::new();
             for ((key, value), pick) in lines.iter().zip(keys) {
                 let key = known.get(pick % 12).copied().unwrap_or(key);
-                text.push_str(&format!("{key}\t{value}\n"));
+                for part in [key, "\t", value, "\n"] {
+                    text.push_str(part);
+                }
             }
             let _facts = Look::read(&site(), &Answer::parse(text.as_bytes()));
         }

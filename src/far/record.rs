@@ -30,7 +30,7 @@ pub fn write<T: Serialize>(what: &'static str, value: &T) -> Result<String, Scri
 /// `revisions.jsonl`, whole.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_revisions(lines: &[RevisionLine]) -> Result<String, ScriptError> {
     let lines: Result<Vec<String>, ScriptError> =
         lines.iter().map(|line| write("a revision", line)).collect();

@@ -54,12 +54,11 @@ fn record() -> Record {
     }
 }
 
+/// A stop command and a start command.
+type Texts = (Option<String>, Option<String>);
+
 /// The commands of a swap to a release (`true`) or to nothing.
-fn acts(
-    to_release: bool,
-    leaving: Option<&Run>,
-    entering: &Run,
-) -> (Option<String>, Option<String>) {
+fn acts(to_release: bool, leaving: Option<&Run>, entering: &Run) -> Texts {
     let release = ReleaseRef {
         revision: Revision(1),
         version: None,
@@ -82,37 +81,54 @@ fn acts(
     (text(swap.stop()), text(swap.start()))
 }
 
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 #[test]
 fn a_unit_is_restarted_and_another_one_stopped_first() {
     let a = unit("a");
-    assert_eq!(acts(true, None, &a), (None, some("systemctl restart a")));
+    assert_eq!(
+        acts(true, None, &a),
+        (None, Some("systemctl restart a".to_owned()))
+    );
     assert_eq!(
         acts(true, Some(&a), &a),
-        (None, some("systemctl restart a"))
+        (None, Some("systemctl restart a".to_owned()))
     );
     assert_eq!(
         acts(true, Some(&unit("b")), &a),
-        (some("systemctl stop b"), some("systemctl restart a"))
+        (
+            Some("systemctl stop b".to_owned()),
+            Some("systemctl restart a".to_owned())
+        )
     );
-    assert_eq!(acts(false, None, &a), (some("systemctl stop a"), None));
+    assert_eq!(
+        acts(false, None, &a),
+        (Some("systemctl stop a".to_owned()), None)
+    );
 }
 
 #[test]
 fn commands_stop_and_start_or_restart() {
     let pair = commands(Some("up"), Some("down"), None);
     let all = commands(Some("up"), Some("down"), Some("again"));
-    assert_eq!(acts(true, None, &all), (None, some("up")));
-    assert_eq!(acts(true, Some(&all), &all), (None, some("again")));
-    assert_eq!(acts(true, Some(&pair), &pair), (some("down"), some("up")));
+    assert_eq!(acts(true, None, &all), (None, Some("up".to_owned())));
+    assert_eq!(
+        acts(true, Some(&all), &all),
+        (None, Some("again".to_owned()))
+    );
+    assert_eq!(
+        acts(true, Some(&pair), &pair),
+        (Some("down".to_owned()), Some("up".to_owned()))
+    );
     assert_eq!(
         acts(true, Some(&unit("a")), &all),
-        (some("systemctl stop a"), some("again"))
+        (
+            Some("systemctl stop a".to_owned()),
+            Some("again".to_owned())
+        )
     );
-    assert_eq!(acts(false, Some(&pair), &pair), (some("down"), None));
+    assert_eq!(
+        acts(false, Some(&pair), &pair),
+        (Some("down".to_owned()), None)
+    );
     assert_eq!(
         acts(false, None, &commands(Some("up"), None, None)),
         (None, None)

@@ -25,6 +25,7 @@ fn site(root: &str) -> Site {
 }
 
 /// Every script, with arguments that use all of it.
+#[expect(clippy::too_many_lines, reason = "a flat table")]
 fn scripts(site: &Site) -> Vec<(&'static str, Arc<str>)> {
     let lab = &Lab::both()[0];
     let (owner, record, artifact) = (owner("a1"), record(), lab.artifact(b"x"));
