@@ -72,6 +72,10 @@ pub enum Verb {
 
 /// What says which release, and which hosts.
 #[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one flag of the command line each, independent of one another"
+)]
 pub struct Subject {
     /// The playbook: what is rolled, and how
     #[arg(value_name = "PLAYBOOK")]

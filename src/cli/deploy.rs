@@ -34,7 +34,7 @@ pub(super) async fn run(common: &Common, deploy: &Deploy, terminal: &Terminal) -
         Ok(loaded) => loaded,
         Err(status) => return status,
     };
-    if loaded.strategy.pause == Pause::Manual && !deploy.approve && !terminal.can_ask() {
+    if loaded.strategy.pause == Pause::Manual && !deploy.approve && !Terminal::can_ask() {
         let hint = "run it at a terminal, or approve all pauses with `--approve`";
         return terminal.refuse(
             ExitStatus::Usage,
@@ -98,7 +98,7 @@ async fn say_stop(emitter: Arc<Emitter>, mut stop: watch::Receiver<StopWish>) {
             })
             .await;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Returns when the second signal is a while ago and the run still has not ended.

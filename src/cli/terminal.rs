@@ -28,7 +28,6 @@ impl Terminal {
     pub(super) fn new(common: &Common) -> Result<Self, String> {
         let output = match common.output {
             Some(OutputFormat::Human) => Output::Human,
-            Some(OutputFormat::Plain) => Output::Plain,
             Some(OutputFormat::Json) => Output::Json,
             Some(OutputFormat::Github | OutputFormat::Gitlab) => {
                 return Err("`--output github` and `--output gitlab` are not supported yet; use `--output plain`".to_owned());
@@ -36,7 +35,7 @@ impl Terminal {
             None if std::io::stderr().is_terminal() && std::io::stdout().is_terminal() => {
                 Output::Human
             }
-            None => Output::Plain,
+            Some(OutputFormat::Plain) | None => Output::Plain,
         };
         if common.no_color {
             report::forbid_color();
@@ -51,7 +50,7 @@ impl Terminal {
     }
 
     /// Whether there is a person to ask.
-    pub(super) fn can_ask(&self) -> bool {
+    pub(super) fn can_ask() -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 

@@ -222,9 +222,8 @@ impl Placer {
                 starts_word = false;
             }
             (_, '{') if self.before == '$' => self.expansion('}', rest),
-            (_, '[') if self.before == '$' => self.lose(EXPANSION),
             // `$'…'` and `$"…"` are quotes of their own in some shells and not in others.
-            (Quote::Bare, '\'' | '"') if self.before == '$' => self.lose(EXPANSION),
+            (_, '[') | (Quote::Bare, '\'' | '"') if self.before == '$' => self.lose(EXPANSION),
             (Quote::Bare, '\'') => self.quote = Quote::Single,
             (Quote::Bare, '"') => self.quote = Quote::Double,
             // Arithmetic in some shells, subshells in others.

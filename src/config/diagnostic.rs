@@ -3,7 +3,7 @@
 //! A [`Report`] is filled while the files are read and checked; [`Findings`] is what is left of it when something was wrong.
 //! Nothing here decides what is wrong.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -182,10 +182,9 @@ impl Findings {
         } else {
             "errors"
         };
-        out.push_str(&format!(
-            "{} {errors}; nothing was contacted\n",
-            self.list.len()
-        ));
+        let count = self.list.len();
+        // Writing to a string cannot fail.
+        let _never = writeln!(out, "{count} {errors}; nothing was contacted");
         out
     }
 

@@ -23,11 +23,8 @@ impl ConfigParts {
         let mut text = String::from("rollgate config 1\n");
         for (name, content) in &self.parts {
             // Lengths in front keep two different sets of parts from having one text.
-            text.push_str(&format!(
-                "{} {name}\n{} {content}\n",
-                name.len(),
-                content.len()
-            ));
+            // Writing to a string cannot fail.
+            let _never = write!(text, "{} {name}\n{} {content}\n", name.len(), content.len());
         }
         Sha256::new(&hex(text.as_bytes()))
     }
@@ -39,7 +36,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .iter()
         .fold(String::with_capacity(64), |mut text, byte| {
             // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
+            let _never = write!(text, "{byte:02x}");
             text
         })
 }
@@ -48,6 +45,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub(crate) fn keys(playbook: &toml::Table) -> BTreeMap<String, String> {
     let mut keys = BTreeMap::new();
     for (name, value) in playbook {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "only tables have keys of their own"
+        )]
         match value {
             toml::Value::Table(table) => {
                 for (key, value) in table {

@@ -61,20 +61,15 @@ fn note(span: Range<usize>, title: String, help: String) {
 }
 
 /// A value that may be absent or of the wrong type. What is wrong was noted when it is `Bad`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) enum Field<T> {
     /// The key is not there.
+    #[default]
     Missing,
     /// It is there, and its mistake was noted.
     Bad,
     /// It is there, with its place.
     Ok(Spanned<T>),
-}
-
-impl<T> Default for Field<T> {
-    fn default() -> Self {
-        Self::Missing
-    }
 }
 
 impl<T> Field<T> {

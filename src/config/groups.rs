@@ -27,7 +27,7 @@ pub(super) struct Groups(Vec<Group>);
 
 impl Groups {
     /// Adds what one file says about a group.
-    pub(super) fn add(&mut self, name: &str, at: Place, shape: Field<Table<Shape>>) {
+    pub(super) fn add(&mut self, name: &str, at: Place, shape: &Field<Table<Shape>>) {
         let file = at.file();
         let position = self.position(name).unwrap_or_else(|| {
             self.0.push(Group {

@@ -104,6 +104,10 @@ struct Loading<'a> {
 }
 
 impl Loading<'_> {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one check after the other, and the value made of them all"
+    )]
     fn check(mut self, playbook: &Playbook, version: Option<Version>) -> Option<Loaded> {
         let (file, shape, whole) = (playbook.file, &playbook.shape, playbook.whole);
         let service = choose::service(playbook, &self.given.context(), self.report);

@@ -95,7 +95,7 @@ pub(crate) fn merge(parts: Vec<Part<Shape>>, report: &mut Report) -> Inventory {
                 HostName::new(name.get_ref()).map(drop),
                 report,
             );
-            groups.add(name.get_ref(), Place::at(file, &name.span()), group);
+            groups.add(name.get_ref(), Place::at(file, &name.span()), &group);
         }
         for (name, balancer) in entries(part.shape.balancers) {
             add_balancer(&mut inventory, &name, balancer, file, report);

@@ -1,6 +1,6 @@
 //! What was asked: inventory and playbook, read, checked, and turned into the words of [`crate::model`].
 //!
-//! [`load`] is the door, [`Loaded`] what comes out, [`Findings`] what comes out instead: every mistake at once. On the way:
+//! [`load()`] is the door, [`Loaded`] what comes out, [`Findings`] what comes out instead: every mistake at once. On the way:
 //!
 //! 1. `read`: a file becomes a shape (`schema`) by way of `field`, which notes mistakes and goes on; small values are `values`, `sizes` and `words`.
 //! 2. `merge` and `groups`: several inventories become one; `ranges` and `selector` are their small languages.

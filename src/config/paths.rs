@@ -16,8 +16,9 @@ pub(crate) fn resolve(text: &str, folder: &Path) -> Result<PathBuf, String> {
     if !rest.is_empty() && !rest.starts_with('/') {
         return Err("`~` is your own home only: write the path out".to_owned());
     }
-    let home = etcetera::home_dir()
-        .map_err(|_| "your home is not known here (set HOME): write the path out".to_owned())?;
+    let home = etcetera::home_dir().map_err(|_reason| {
+        "your home is not known here (set HOME): write the path out".to_owned()
+    })?;
     Ok(home.join(rest.trim_start_matches('/')))
 }
 

@@ -130,7 +130,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_it_panic(text in ".*") {
-            let _ = expand(&text);
+            let _any = expand(&text);
         }
     }
 }

@@ -28,7 +28,7 @@ where
     T: Shape + Default + for<'de> Deserialize<'de>,
 {
     match text_of(path) {
-        Ok(text) => parse(path, text, family, report),
+        Ok(text) => parse(path, &text, family, report),
         Err((title, help)) => {
             let file = report.add_source(path, String::new());
             report.add(Place::whole(file), title, help);
@@ -75,18 +75,18 @@ fn text_of(path: &Path) -> Result<String, (String, String)> {
     })
 }
 
-fn parse<T>(path: &Path, text: String, family: Family, report: &mut Report) -> Part<T>
+fn parse<T>(path: &Path, text: &str, family: Family, report: &mut Report) -> Part<T>
 where
     T: Shape + Default + for<'de> Deserialize<'de>,
 {
-    let file = report.add_source(path, text.clone());
-    let (table, syntax) = DeTable::parse_recoverable(&text);
+    let file = report.add_source(path, text.to_owned());
+    let (table, syntax) = DeTable::parse_recoverable(text);
     let whole = syntax.is_empty();
-    note_syntax(file, &text, &syntax, report);
+    note_syntax(file, text, &syntax, report);
     let (shape, notes) = collect(family, || {
         Table::<T>::deserialize(Deserializer::from(table))
     });
-    let echoes_from = broken_header(&text, &syntax).unwrap_or(usize::MAX);
+    let echoes_from = broken_header(text, &syntax).unwrap_or(usize::MAX);
     for note in notes {
         if note.span.start > echoes_from && note.title.starts_with("unknown key") {
             continue;

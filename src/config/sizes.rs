@@ -28,7 +28,7 @@ fn parse_percent(text: &str) -> Result<Size, String> {
         )),
         Ok(percent @ 1..=100) if plain => u8::try_from(percent)
             .map(Size::Percent)
-            .map_err(|_| refuse("write \"1%\" to \"100%\"")),
+            .map_err(|_reason| refuse("write \"1%\" to \"100%\"")),
         _ => Err(refuse("write \"1%\" to \"100%\"")),
     }
 }
@@ -125,8 +125,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_a_size_panic(text in ".*", number in any::<i64>()) {
-            let _ = parse_percent(&text);
-            let _ = count(number);
+            let _any = parse_percent(&text);
+            let _any = count(number);
         }
     }
 }

@@ -210,6 +210,10 @@ fn help_for(top: &str, nested: &str, context: &Context) -> String {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library adds kinds, and all others are said alike"
+)]
 fn fault(error: &Error, source: &str, context: &Context) -> Fault {
     let range = error
         .range()
@@ -277,6 +281,10 @@ fn find_word(source: &str, name: &str) -> Option<Range<usize>> {
 ///
 /// # Errors
 /// Lists, tables and `none` have no text that a user would expect.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library adds kinds, and all others are said alike"
+)]
 pub(super) fn scalar_text(value: &Value) -> Result<String, Error> {
     let what = match value.kind() {
         ValueKind::String | ValueKind::Number => return Ok(value.to_string()),

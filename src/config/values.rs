@@ -46,8 +46,10 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         return Err(refuse(help));
     }
     text.parse::<jiff::SignedDuration>()
-        .map_err(|_| refuse(format!("write {DURATION}, the largest unit first")))
-        .and_then(|span| Duration::try_from(span).map_err(|_| refuse(format!("write {DURATION}"))))
+        .map_err(|_reason| refuse(format!("write {DURATION}, the largest unit first")))
+        .and_then(|span| {
+            Duration::try_from(span).map_err(|_reason| refuse(format!("write {DURATION}")))
+        })
 }
 
 struct SpanVisitor;
@@ -297,7 +299,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_a_value_panic(text in ".*") {
-            let _ = parse_duration(&text);
+            let _any = parse_duration(&text);
         }
     }
 }

@@ -278,18 +278,18 @@ mod tests {
                         cycle.begin();
                     }
                     if forward == fails {
-                        cycle.fail(Failure::new("broke"))
+                        cycle.fail(Failure::new("broke"));
                     } else {
-                        cycle.done()
+                        cycle.done();
                     }
                     forward += 1;
                 }
                 Action::Undo(_) => {
                     cycle.begin();
                     if Some(undos) == undo_fails {
-                        cycle.fail(Failure::new("undo broke"))
+                        cycle.fail(Failure::new("undo broke"));
                     } else {
-                        cycle.done()
+                        cycle.done();
                     }
                     undos += 1;
                 }

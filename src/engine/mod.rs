@@ -1,7 +1,7 @@
 //! Runs a rollout: looks, locks, plans, stages, takes the batches through their cycles, and leaves every host named.
 //!
 //! The decisions are elsewhere ([`crate::plan`], [`crate::cycle`], [`outcome`]); the doing is behind the traits of [`crate::drivers`];
-//! what is said goes through one [`Emitter`]. What remains here is order, waiting, and care:
+//! what is said goes through one [`crate::event::Emitter`]. What remains here is order, waiting, and care:
 //!
 //! * [`inspect`]: all hosts and balancers, one round trip each, with the locks in the same trip.
 //! * [`rollout`]: the sequence from plan to end. [`batch`]: one batch and its gate. [`worker`]: one host's task.

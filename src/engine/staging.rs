@@ -43,7 +43,11 @@ async fn stage(context: &Context, name: &HostName) -> Result<(), Failure> {
         release: host.release.clone(),
         artifact: context.job.artifact.clone(),
         candidates: candidates(context, name),
-        is_absent: !host.facts.releases.iter().any(|folder| host.release.dir.ends_with(&format!("/{folder}"))),
+        is_absent: !host
+            .facts
+            .releases
+            .iter()
+            .any(|folder| host.release.dir.ends_with(&format!("/{folder}"))),
     };
     let sent = context.leases.now();
     let result = async {

@@ -1,6 +1,6 @@
 //! What will happen, decided before anything happens.
 //!
-//! [`make`] is a pure function: (playbook, inventory, facts) → [`Plan`]. The plan leaves execution no choices but those that depend on
+//! [`make()`] is a pure function: (playbook, inventory, facts) → [`Plan`]. The plan leaves execution no choices but those that depend on
 //! what happens meanwhile (a failure, an operator, a balancer that changes), and it explains what it does not do. `plan`,
 //! `deploy --dry-run` and `deploy` all show the same value.
 //!

@@ -4,7 +4,7 @@
 //! stops printing, and the rollout goes on. No reader decides anything.
 //!
 //! * [`json`]: one event a line. * [`plain`]: one line an event, for logs. * [`progress`]: the live display of a terminal.
-//! * [`summary`]: the final table and what to type next. * [`plan`]: a plan. * [`diagnostic`]: errors with causes and hints.
+//! * [`summary`]: the final table and what to type next. * [`mod@plan`]: a plan. * [`diagnostic`]: errors with causes and hints.
 //! * [`table`], [`text`], [`paint`], [`stream`]: what they are written with.
 
 pub mod diagnostic;

@@ -10,6 +10,7 @@ const OPERATIONS: [&str; 8] = [
     "inspect", "confirm", "record", "stage", "swap", "logs", "finish", "hook",
 ];
 
+#[expect(clippy::too_many_lines, reason = "a list of what must hold")]
 /// What R5 allows: on the target and in traffic, on the old release and in traffic, or named as stranded.
 pub(super) fn assert_within_rules(fleet: &Fleet, outcome: Outcome, events: &[Event], what: &str) {
     let sim = lock(&fleet.sim);

@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn ports_are_split_from_names_and_from_both_kinds_of_addresses() {
-        let split = |text| split_port(text).map_err(|_| ());
+        let split = |text| split_port(text).map_err(|_reason| ());
         assert_eq!(split("web:22"), Ok(("web".to_owned(), Some(22))));
         assert_eq!(split("10.0.0.1"), Ok(("10.0.0.1".to_owned(), None)));
         assert_eq!(split("[::1]:2222"), Ok(("::1".to_owned(), Some(2222))));

@@ -38,6 +38,7 @@ pub(crate) struct Ssh {
     /// Hops, first one first.
     pub jump: Field<OneOrMany>,
     /// Whether `~/.ssh/config` is honoured.
+    #[expect(clippy::struct_field_names, reason = "the key's name in the contract")]
     pub ssh_config: Field<bool>,
     /// For connecting and authenticating together.
     pub connect_timeout: Field<Span>,

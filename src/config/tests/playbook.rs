@@ -73,7 +73,11 @@ fn the_command_line_beats_the_inventory_and_limits_the_fleet() {
     request.vars = vec![("port".to_owned(), "7".to_owned())];
     let loaded = load(&request).unwrap();
     assert_eq!(loaded.fleet.len(), 2);
-    let selected: Vec<&str> = loaded.selected.iter().map(|host| host.as_str()).collect();
+    let selected: Vec<&str> = loaded
+        .selected
+        .iter()
+        .map(crate::model::HostName::as_str)
+        .collect();
     assert_eq!(selected, ["web-02"]);
     assert_eq!(loaded.fleet[0].ready_url, "http://127.0.0.1:7/ready");
 }
@@ -89,6 +93,7 @@ fn a_missing_version_check_is_a_warning() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a flat table of mistakes")]
 fn mistakes_of_a_playbook_are_named() {
     for (old, new, title) in [
         ("service = \"app\"", "", "`service` is missing"),

@@ -51,6 +51,10 @@ fn commands_are_rendered_for_the_release_that_is_asked_for() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one playbook, looked at from all points"
+)]
 fn hooks_know_when_where_and_what() {
     let hooks = "
 [[hooks]]

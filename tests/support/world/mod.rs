@@ -265,6 +265,7 @@ pub fn revision_line(revision: u64, version: &str, outcome: RevisionOutcome) -> 
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one flat value")]
 fn job(count: usize) -> Job {
     let member = |n: usize| {
         let name = format!("h{n}");
