@@ -12,6 +12,7 @@ pub mod json;
 pub mod paint;
 pub mod plain;
 pub mod plan;
+pub mod progress;
 pub mod stream;
 pub mod summary;
 pub mod table;
@@ -59,6 +60,11 @@ pub fn error(reason: &str, hint: &str, color: bool) -> String {
     diagnostic::error(reason, hint, Paint::new(color))
 }
 
+/// Says something on standard error, above the live display if there is one. A closed standard error has seen enough.
+pub fn say(text: &str) {
+    Stream::stderr().line(text);
+}
+
 /// A plan for standard output: text, or its document on one line. With a line feed at the end.
 pub fn plan(document: &PlanDocument, output: Output, color: bool) -> String {
     let mut said = match output {
@@ -74,9 +80,15 @@ pub fn sinks(output: Output, color: bool, _verbose: u8) -> Vec<Box<dyn Sink>> {
     let (out, err) = (Stream::stdout(), Stream::stderr());
     match output {
         Output::Json => vec![json::sink(out, err)],
-        Output::Plain => vec![lines(color), end(color)],
-        // The live display: `progress::sink(...)` takes the place of `lines` here.
-        Output::Human => vec![lines(color), end(color)],
+        // The display goes first: the summary is to stand where it was.
+        Output::Human if progress::is_possible() => {
+            let paint = Paint::new(color);
+            vec![
+                progress::sink(Stream::stderr(), paint, TimeZone::system()),
+                end(color),
+            ]
+        }
+        Output::Human | Output::Plain => vec![lines(color), end(color)],
     }
 }
 
