@@ -12,7 +12,7 @@ use crate::report::text;
 /// More names than this on one line help nobody.
 const MOST_NAMES: usize = 3;
 
-/// The display now: at most as many lines as leave one for what is written above it, none wider than the terminal. Empty before the
+/// The display now: at most three quarters of the screen's lines, none wider than the terminal. Empty before the
 /// rollout began and after it ended.
 pub(in crate::report) fn frame(
     state: &RolloutState,
@@ -24,7 +24,7 @@ pub(in crate::report) fn frame(
         return Vec::new();
     }
     let columns = usize::from(size.columns);
-    let most = usize::from(size.rows).saturating_sub(1).max(1);
+    let most = most_lines(size);
     let (under_way, others): (Vec<Host<'_>>, Vec<Host<'_>>) = state
         .hosts
         .iter()
@@ -40,6 +40,12 @@ pub(in crate::report) fn frame(
         .take(most)
         .map(|line| line.show(columns, paint))
         .collect()
+}
+
+/// A quarter of the screen stays free for what is written above: a failure must not scroll away behind the hosts that are well.
+fn most_lines(size: Size) -> usize {
+    let rows = usize::from(size.rows);
+    rows.saturating_sub((rows / 4).max(1)).max(1)
 }
 
 /// The hosts of the batch under way, and those of earlier ones that are being taken back.
@@ -63,12 +69,15 @@ fn header(state: &RolloutState, columns: usize, now: Timestamp) -> Line {
         .started
         .map(|started| text::whole_seconds(text::elapsed(started, now)))
         .unwrap_or_default();
-    let numbers = format!("  {place}  {elapsed}");
+    let halted = if state.halted { ", halted" } else { "" };
+    let numbers = format!("  {place}{halted}  {elapsed}");
     let what = text::fit(&what, columns.saturating_sub(text::width(&numbers)));
-    Line::default()
-        .with(Meaning::Strong, &what)
-        .plain(&numbers)
-        .with(Meaning::Careful, if state.halted { "  halted" } else { "" })
+    let line = Line::default().with(Meaning::Strong, &what);
+    if state.halted {
+        line.with(Meaning::Careful, &numbers)
+    } else {
+        line.plain(&numbers)
+    }
 }
 
 /// What lies behind: the batches that ended, and how their hosts did.
@@ -92,13 +101,8 @@ fn done(state: &RolloutState, others: &[Host<'_>]) -> Option<Line> {
 
 /// Before the first batch: how many hosts have the release, and whom is waited for.
 fn staging(state: &RolloutState) -> Option<Line> {
-    let wanted = |phase| !matches!(phase, HostPhase::Skipped);
-    let all = state.hosts.values().filter(|host| wanted(host.phase));
-    let staged = state
-        .hosts
-        .values()
-        .filter(|host| host.phase == HostPhase::Staged);
-    let (all, staged) = (all.count(), staged.count());
+    let skipped = count(state, HostPhase::Skipped);
+    let (all, staged) = (state.hosts.len() - skipped, count(state, HostPhase::Staged));
     if state.batch > 0 || state.halted || (staged == 0 && state.batches == 0) || staged == all {
         return None;
     }
@@ -109,11 +113,17 @@ fn staging(state: &RolloutState) -> Option<Line> {
         .map(|(name, _)| name.as_str())
         .collect();
     let line = Line::default().plain(&format!("  staging: {staged} of {all} hosts"));
-    let words = match missing.is_empty() {
-        true => String::new(),
-        false => format!(", missing {}", text::names(&missing, MOST_NAMES)),
+    let words = if missing.is_empty() {
+        String::new()
+    } else {
+        format!(", missing {}", text::names(&missing, MOST_NAMES))
     };
     Some(line.with(Meaning::Quiet, &words))
+}
+
+fn count(state: &RolloutState, phase: HostPhase) -> usize {
+    let hosts = state.hosts.values();
+    hosts.filter(|host| host.phase == phase).count()
 }
 
 /// The hook of the whole rollout that runs.

@@ -47,8 +47,9 @@ pub fn sink(err: Stream, paint: Paint, zone: TimeZone) -> Box<dyn Sink> {
         paint,
         size: Arc::new(screen::stderr_size),
         now: Box::new(Timestamp::now),
+        by_thread: true,
     };
-    Box::new(Progress::new(err, zone, parts, Redraw::ByThread))
+    Box::new(Progress::new(err, zone, parts))
 }
 
 /// What a display needs to know from outside.
@@ -59,15 +60,8 @@ pub(super) struct Parts {
     pub(super) size: SizeOf,
     /// The time.
     pub(super) now: Now,
-}
-
-/// When the display is drawn again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Redraw {
-    /// Ten times a second.
-    ByThread,
-    /// With each event: also when no thread can be had.
-    ByEvent,
+    /// Redrawn ten times a second; if not, or if no thread can be had, with each event.
+    pub(super) by_thread: bool,
 }
 
 /// The sink.
@@ -75,19 +69,17 @@ pub(super) struct Progress {
     err: Stream,
     zone: TimeZone,
     display: Arc<Display>,
-    redraw: Redraw,
     ticker: Option<Ticker>,
     ended: bool,
 }
 
 impl Progress {
-    pub(super) fn new(err: Stream, zone: TimeZone, parts: Parts, redraw: Redraw) -> Self {
+    pub(super) fn new(err: Stream, zone: TimeZone, parts: Parts) -> Self {
         let display = Arc::new(Display::new(&err, parts));
         Self {
             err,
             zone,
             display,
-            redraw,
             ticker: None,
             ended: false,
         }
@@ -95,7 +87,7 @@ impl Progress {
 
     fn begin(&mut self) {
         self.err.set_display(Some(self.display.multi.clone()));
-        if self.redraw == Redraw::ByThread {
+        if self.display.parts.by_thread {
             self.ticker = Ticker::start(Arc::clone(&self.display));
         }
     }
@@ -172,7 +164,7 @@ struct Display {
 impl Display {
     fn new(err: &Stream, parts: Parts) -> Self {
         let screen = Screen::new(err.clone(), Arc::clone(&parts.size));
-        // Without a rate: the only ones who draw are the ticker and lines that pass by.
+        // Without a rate of its own: nobody draws but the ticker, and lines that are written above.
         let target = ProgressDrawTarget::term_like(Box::new(screen));
         let multi = MultiProgress::with_draw_target(target);
         let bar = multi.add(ProgressBar::no_length());

@@ -1,6 +1,7 @@
 //! What is said about whole rollouts, as snapshots.
 
 mod documents;
+mod progress;
 mod streams;
 
 use std::io::{self, Write};
