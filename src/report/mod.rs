@@ -52,7 +52,7 @@ pub fn color_wanted() -> bool {
 
 /// Sends diagnostics to standard error: our own warnings, more with `-v`, those of the libraries with `-vv`.
 pub fn init_logging(verbose: u8) {
-    diagnostic::init_logging(verbose, Stream::stderr(), Paint::for_stderr());
+    diagnostic::init_logging(verbose, Stream::stderr());
 }
 
 /// An error at the edge, with a hint unless that is empty. Without a line feed at the end.
