@@ -5,9 +5,10 @@
 //!
 //! All lines are one bar of `indicatif`, drawn by one thread: a bar for each host with a tick of its own flickers.
 //!
-//! * [`frame`]: the lines, as a function of state, size and time. * [`hosts`]: those of the hosts. * [`line`]: one line in its width.
+//! * [`echo`]: what is typed meanwhile. * [`frame`]: the lines, as a function of state, size and time. * [`hosts`]: those of the hosts. * [`line`]: one line in its width.
 //! * [`screen`]: the terminal.
 
+mod echo;
 pub(super) mod frame;
 mod hosts;
 mod line;
@@ -23,6 +24,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use self::echo::NoEcho;
 use self::screen::{Screen, SizeOf};
 use super::paint::Paint;
 use super::plain;
@@ -48,6 +50,7 @@ pub fn sink(err: Stream, paint: Paint, zone: TimeZone) -> Box<dyn Sink> {
         size: Arc::new(screen::stderr_size),
         now: Box::new(Timestamp::now),
         by_thread: true,
+        no_echo: NoEcho::on_stderr,
     };
     Box::new(Progress::new(err, zone, parts))
 }
@@ -62,6 +65,8 @@ pub(super) struct Parts {
     pub(super) now: Now,
     /// Redrawn ten times a second; if not, or if no thread can be had, with each event.
     pub(super) by_thread: bool,
+    /// Keeps what is typed off the screen.
+    pub(super) no_echo: fn() -> Option<NoEcho>,
 }
 
 /// The sink.
@@ -70,6 +75,7 @@ pub(super) struct Progress {
     zone: TimeZone,
     display: Arc<Display>,
     ticker: Option<Ticker>,
+    no_echo: Option<NoEcho>,
     ended: bool,
 }
 
@@ -81,11 +87,13 @@ impl Progress {
             zone,
             display,
             ticker: None,
+            no_echo: None,
             ended: false,
         }
     }
 
     fn begin(&mut self) {
+        self.no_echo = (self.display.parts.no_echo)();
         self.err.set_display(Some(self.display.multi.clone()));
         if self.display.parts.by_thread {
             self.ticker = Ticker::start(Arc::clone(&self.display));
@@ -101,6 +109,7 @@ impl Progress {
         drop(self.ticker.take());
         self.display.bar.finish_and_clear();
         self.err.set_display(None);
+        drop(self.no_echo.take());
     }
 }
 

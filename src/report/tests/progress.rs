@@ -42,6 +42,9 @@ fn at(millis: i64) -> Timestamp {
     start() + SignedDuration::from_millis(millis)
 }
 
+/// Whether an event is the last one of a moment.
+type Last = fn(&EventKind) -> bool;
+
 /// A display on a terminal in memory, and a rollout that tells it things.
 struct Stage {
     term: InMemoryTerm,
@@ -65,6 +68,7 @@ impl Stage {
             size: Arc::new(move || Size { rows, columns }),
             now: Box::new(move || at(clock.load(Ordering::Relaxed))),
             by_thread,
+            no_echo: || None,
         };
         let progress = Progress::new(err.clone(), TimeZone::UTC, parts);
         Self {
@@ -93,7 +97,7 @@ impl Stage {
     }
 
     /// Says the events up to the first one that is `last`, and returns the others.
-    fn until(&mut self, kinds: Vec<EventKind>, last: fn(&EventKind) -> bool) -> Vec<EventKind> {
+    fn until(&mut self, kinds: Vec<EventKind>, last: Last) -> Vec<EventKind> {
         let mut kinds = kinds.into_iter();
         loop {
             let kind = kinds.next().expect("the last event never came");
@@ -115,7 +119,7 @@ fn moments(rows: u16, columns: u16) -> String {
     let mut stage = Stage::new(rows, columns, false);
     let mut said = String::new();
     let mut rest = streams::reverted();
-    let lasts: [(&str, fn(&EventKind) -> bool); 7] = [
+    let lasts: [(&str, Last); 7] = [
         ("started", |kind| {
             matches!(kind, EventKind::RolloutStarted { .. })
         }),
@@ -412,6 +416,7 @@ fn a_lost_terminal_does_no_harm() {
         }),
         now: Box::new(start),
         by_thread: true,
+        no_echo: || None,
     };
     let progress = Progress::new(Stream::new(Gone(Arc::clone(&tries))), TimeZone::UTC, parts);
     streams::play(streams::reverted(), Box::new(progress));
