@@ -34,7 +34,7 @@ impl Drop for NoEcho {
         if let Ok(mut modes) = tcgetattr(io::stderr()) {
             modes.local_modes.insert(LocalModes::ECHO);
             // A terminal that is gone needs no echo.
-            drop(tcsetattr(io::stderr(), OptionalActions::Now, &modes));
+            tcsetattr(io::stderr(), OptionalActions::Now, &modes).ok();
         }
     }
 }
