@@ -79,12 +79,12 @@ impl Terminal {
         match config::load(&request) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
-                    say(&format!("warning: {warning}"));
+                    report::say(&format!("warning: {warning}"));
                 }
                 Ok(loaded)
             }
             Err(findings) => {
-                say(findings.render(self.color).trim_end());
+                report::say(findings.render(self.color).trim_end());
                 Err(ExitStatus::Usage)
             }
         }
@@ -92,7 +92,7 @@ impl Terminal {
 
     /// Says why the command ends here.
     pub(super) fn refuse(&self, status: ExitStatus, reason: &str, hint: &str) -> ExitStatus {
-        say(&report::error(reason, hint, self.color));
+        report::say(&report::error(reason, hint, self.color));
         status
     }
 
@@ -103,9 +103,4 @@ impl Terminal {
         // A closed pager has seen enough.
         drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
     }
-}
-
-/// Says something on standard error; when that is closed, nobody wants to hear it.
-fn say(text: &str) {
-    drop(writeln!(std::io::stderr(), "{text}"));
 }

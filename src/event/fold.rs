@@ -67,6 +67,14 @@ pub struct RolloutState {
     pub batch: usize,
     /// How many batches there are.
     pub batches: usize,
+    /// Whether the batch under way has ended, well or not.
+    pub batch_ended: bool,
+    /// Whether no new batch begins.
+    pub halted: bool,
+    /// The command: `deploy`, ….
+    pub command: String,
+    /// The hook of the whole rollout that runs, with when it began.
+    pub hook: Option<(String, jiff::Timestamp)>,
     /// When it began.
     pub started: Option<jiff::Timestamp>,
     /// The service that is rolled.
@@ -79,14 +87,16 @@ pub struct RolloutState {
 
 impl RolloutState {
     /// Counts one event.
+    #[expect(clippy::too_many_lines, reason = "one arm for each event, short ones")]
     pub fn apply(&mut self, event: &Event) {
         match &event.kind {
             EventKind::RolloutStarted {
+                command,
                 service,
                 version,
                 hosts,
-                ..
             } => {
+                self.command.clone_from(command);
                 self.started = Some(event.time);
                 self.service.clone_from(service);
                 self.version = version.to_string();
@@ -103,18 +113,25 @@ impl RolloutState {
             } => {
                 self.batch = *batch;
                 self.batches = *batches;
+                self.batch_ended = false;
                 for host in hosts {
                     self.hosts.entry(host.clone()).or_default().batch = *batch;
                 }
             }
             EventKind::RolloutFinished { .. } => self.finished = true,
-            EventKind::RolloutHalted { .. }
-            | EventKind::BatchFinished { .. }
-            | EventKind::BatchFailed { .. }
-            | EventKind::LockAcquired { .. }
+            EventKind::RolloutHalted { .. } => self.halted = true,
+            EventKind::BatchFinished { .. } | EventKind::BatchFailed { .. } => {
+                self.batch_ended = true;
+            }
+            EventKind::HookStarted {
+                at, number, host, ..
+            } => {
+                let words = format!("hook {number}, {at}");
+                self.hook(host.as_ref(), Some((words, event.time)));
+            }
+            EventKind::HookFinished { host, .. } => self.hook(host.as_ref(), None),
+            EventKind::LockAcquired { .. }
             | EventKind::LockReleased { .. }
-            | EventKind::HookStarted { .. }
-            | EventKind::HookFinished { .. }
             | EventKind::BalancerReset { .. }
             | EventKind::Log { .. } => {}
             EventKind::HostStaged { .. }
@@ -132,6 +149,17 @@ impl RolloutState {
             | EventKind::HostReverting { .. }
             | EventKind::HostReverted { .. }
             | EventKind::HostStranded { .. } => self.apply_host(event, &event.kind),
+        }
+    }
+
+    /// A hook runs, or none does any more: on a host it is the host's note.
+    fn hook(&mut self, host: Option<&HostName>, running: Option<(String, jiff::Timestamp)>) {
+        match host {
+            Some(host) => {
+                let state = self.hosts.entry(host.clone()).or_default();
+                state.note = running.map(|(words, _)| words).unwrap_or_default();
+            }
+            None => self.hook = running,
         }
     }
 
@@ -160,7 +188,7 @@ fn phase_of(kind: &EventKind) -> Option<(HostPhase, String)> {
         EventKind::HostDrained { .. } => (HostPhase::Drained, quiet()),
         EventKind::HostSwapping { .. } => (HostPhase::Swapping, quiet()),
         EventKind::HostSwapped { .. } => (HostPhase::Swapped, quiet()),
-        EventKind::HostProbing { .. } => (HostPhase::Probing, quiet()),
+        EventKind::HostProbing { url, .. } => (HostPhase::Probing, url.clone()),
         EventKind::HostReady { version, .. } => {
             (HostPhase::Ready, version.clone().unwrap_or_default())
         }

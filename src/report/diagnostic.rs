@@ -29,11 +29,12 @@ pub(super) fn labelled(label: String, content: &str) -> Vec<String> {
 }
 
 /// Sends `tracing`'s lines to `err`, above a live display if there is one. A second call changes nothing.
-pub(super) fn init_logging(verbose: u8, err: Stream, paint: Paint) {
+pub(super) fn init_logging(verbose: u8, err: Stream) {
     let started = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(directives(verbose)))
         .with_writer(err)
-        .with_ansi(paint != Paint::PLAIN)
+        // Its colours are a feature that is not compiled in; asking for them would panic.
+        .with_ansi(false)
         .with_target(verbose > 1)
         .try_init();
     // Only a program that uses this library and has logging of its own gets here.

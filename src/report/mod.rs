@@ -52,12 +52,17 @@ pub fn color_wanted() -> bool {
 
 /// Sends diagnostics to standard error: our own warnings, more with `-v`, those of the libraries with `-vv`.
 pub fn init_logging(verbose: u8) {
-    diagnostic::init_logging(verbose, Stream::stderr(), Paint::for_stderr());
+    diagnostic::init_logging(verbose, Stream::stderr());
 }
 
 /// An error at the edge, with a hint unless that is empty. Without a line feed at the end.
 pub fn error(reason: &str, hint: &str, color: bool) -> String {
     diagnostic::error(reason, hint, Paint::new(color))
+}
+
+/// Says something on standard error, above the live display if there is one. A closed standard error has seen enough.
+pub fn say(text: &str) {
+    Stream::stderr().line(text);
 }
 
 /// A plan for standard output: text, or its document on one line. With a line feed at the end.
@@ -74,15 +79,16 @@ pub fn plan(document: &PlanDocument, output: Output, color: bool) -> String {
 pub fn sinks(output: Output, color: bool, _verbose: u8) -> Vec<Box<dyn Sink>> {
     match output {
         Output::Json => vec![json::sink(Stream::stdout(), Stream::stderr())],
-        Output::Plain => vec![lines(color), end(color)],
-        Output::Human => vec![live(color), end(color)],
+        // The display goes first: the summary is to stand where it was.
+        Output::Human if progress::is_possible() => {
+            let paint = Paint::new(color);
+            vec![
+                progress::sink(Stream::stderr(), paint, TimeZone::system()),
+                end(color),
+            ]
+        }
+        Output::Human | Output::Plain => vec![lines(color), end(color)],
     }
-}
-
-/// What a person sees while it runs: the live display, or lines where standard error is no terminal.
-fn live(color: bool) -> Box<dyn Sink> {
-    progress::sink(Stream::stderr(), Paint::new(color), TimeZone::system())
-        .unwrap_or_else(|| lines(color))
 }
 
 fn lines(color: bool) -> Box<dyn Sink> {

@@ -21,6 +21,8 @@ pub struct Stream {
 struct Inner {
     writer: Box<dyn Write + Send>,
     gone: Option<io::Error>,
+    /// The begin of a line whose end has not come yet; only while a display stands.
+    begun: Vec<u8>,
 }
 
 impl fmt::Debug for Stream {
@@ -49,6 +51,7 @@ impl Stream {
             inner: Arc::new(Mutex::new(Inner {
                 writer: Box::new(writer),
                 gone: None,
+                begun: Vec::new(),
             })),
             display: Arc::default(),
         }
@@ -87,7 +90,7 @@ impl Stream {
         if inner.gone.is_some() {
             return;
         }
-        let Inner { writer, gone } = &mut *inner;
+        let Inner { writer, gone, .. } = &mut *inner;
         if let Err(error) = writer.write_all(bytes).and_then(|()| writer.flush()) {
             *gone = Some(error);
         }
@@ -96,6 +99,25 @@ impl Stream {
     /// From now on other writes go above this display; `None`: there is none any more.
     pub(super) fn set_display(&self, display: Option<MultiProgress>) {
         *lock(&self.display) = display;
+        let begun = std::mem::take(&mut lock(&self.inner).begun);
+        if !begun.is_empty() {
+            self.above(&begun);
+        }
+    }
+
+    /// Writes what `fmt` hands over in pieces: above a display only whole lines, or it would be drawn over the begin of one.
+    fn pieces(&self, bytes: &[u8]) {
+        if lock(&self.display).is_none() {
+            return self.raw(bytes);
+        }
+        let mut inner = lock(&self.inner);
+        inner.begun.extend_from_slice(bytes);
+        let whole = inner.begun.iter().rposition(|byte| *byte == b'\n');
+        let lines: Vec<u8> = whole.map_or_else(Vec::new, |end| inner.begun.drain(..=end).collect());
+        drop(inner);
+        if !lines.is_empty() {
+            self.above(&lines);
+        }
     }
 
     fn above(&self, bytes: &[u8]) {
@@ -115,7 +137,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.above(bytes);
+        self.pieces(bytes);
         Ok(bytes.len())
     }
 

@@ -8,12 +8,13 @@
 mod fleet;
 mod host;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::paint::{Meaning, Paint};
 use super::stream::Stream;
 use super::text;
-use crate::event::{Event, RolloutState, Sink};
+use crate::event::{Event, EventKind, RolloutState, Sink};
 use crate::model::Failure;
 
 /// A sink that writes its lines to `err`, with the time of day in `zone`.
@@ -29,26 +30,27 @@ struct Plain {
 
 impl Sink for Plain {
     fn event(&mut self, event: &Event, state: &RolloutState) {
-        self.err.lines(&lines(event, state, &self.zone, self.paint));
+        if let Some(said) = said(&event.kind, state) {
+            let time = time_of_day(event.time, &self.zone);
+            self.err.lines(&said.lines(&time, self.paint));
+        }
     }
 }
 
-/// The lines of one event.
-pub(super) fn lines(
-    event: &Event,
-    state: &RolloutState,
-    zone: &TimeZone,
-    paint: Paint,
-) -> Vec<String> {
-    let said = fleet::said(&event.kind, state).or_else(|| host::said(&event.kind));
-    let time = event.time.to_zoned_datetime(zone.clone());
-    let time = time.strftime("%H:%M:%S").to_string();
-    said.map(|said| said.lines(&time, paint))
-        .unwrap_or_default()
+/// What an event says; every event says something.
+pub(super) fn said(kind: &EventKind, state: &RolloutState) -> Option<Said> {
+    fleet::said(kind, state).or_else(|| host::said(kind))
+}
+
+/// The time of day that lines begin with.
+pub(super) fn time_of_day(time: Timestamp, zone: &TimeZone) -> String {
+    time.to_zoned_datetime(zone.clone())
+        .strftime("%H:%M:%S")
+        .to_string()
 }
 
 /// What one event says.
-struct Said {
+pub(super) struct Said {
     /// Whom it is about.
     subject: String,
     text: String,
@@ -86,7 +88,13 @@ impl Said {
             .detail("hint", &failure.hint)
     }
 
-    fn lines(&self, time: &str, paint: Paint) -> Vec<String> {
+    /// Whether it is a warning or worse.
+    pub(super) fn is_trouble(&self) -> bool {
+        matches!(self.meaning, Some(Meaning::Bad | Meaning::Careful))
+    }
+
+    /// Its lines: the first one with the time of day, the others indented.
+    pub(super) fn lines(&self, time: &str, paint: Paint) -> Vec<String> {
         let words = text::clean(&self.text);
         let words = match self.meaning {
             Some(meaning) => paint.text(meaning, words),

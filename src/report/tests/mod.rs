@@ -1,7 +1,13 @@
 //! What is said about whole rollouts, as snapshots.
 
 mod documents;
-pub(super) mod streams;
+#[expect(
+    clippy::format_push_string,
+    clippy::disallowed_methods,
+    reason = "a display with a thread of its own is waited for on the real clock, and its screens are put together as text"
+)]
+mod progress;
+mod streams;
 
 use std::io::{self, Write};
 use std::sync::Arc;
