@@ -58,8 +58,14 @@ fn text_of(path: &Path) -> String {
 impl Sshd {
     /// Whether the server writes this to its log soon.
     pub async fn logs(&self, text: &str) -> bool {
+        self.logs_any(&[text]).await
+    }
+
+    /// The same for one of several texts.
+    pub async fn logs_any(&self, texts: &[&str]) -> bool {
         for _ in 0..100 {
-            if text_of(&self.log).contains(text) {
+            let log = text_of(&self.log);
+            if texts.iter().any(|text| log.contains(text)) {
                 return true;
             }
             tokio::time::sleep(Duration::from_millis(30)).await;

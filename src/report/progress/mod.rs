@@ -5,7 +5,7 @@
 //!
 //! All lines are one bar of `indicatif`, drawn by one thread: a bar for each host with a tick of its own flickers.
 //!
-//! * [`echo`]: what is typed meanwhile. * [`frame`]: the lines, as a function of state, size and time. * [`hosts`]: those of the hosts. * [`line`]: one line in its width.
+//! * [`echo`]: what is typed meanwhile. * [`frame`]: the lines, as a function of state, size and time. * [`hosts`]: those of the hosts. * [`mod@line`]: one line in its width.
 //! * [`screen`]: the terminal.
 
 mod echo;
