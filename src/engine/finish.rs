@@ -16,7 +16,7 @@ use crate::event::HostEnd;
 use crate::model::record::FORMAT;
 use crate::model::{
     BalancerName, BalancerSeen, HostFacts, HostName, HostResult, LockSeen, Outcome, RecordSeen,
-    RecordStep, Revision, RevisionOutcome, RolloutLine, TrafficSeen,
+    RecordStep, Revision, RevisionLine, RevisionOutcome, RolloutLine, TrafficSeen,
 };
 use crate::plan::{HostAction, Plan, PlannedHost, Standing};
 
@@ -106,6 +106,7 @@ fn order(
     let rollout = (history == History::Line).then_some(line);
     let Some(host) = context.host(name) else {
         return FinishOrder {
+            revisions: unwritten_revisions(context, name, facts, outcome),
             rollout,
             record: untouched_record(context, name, facts),
             release_lock: true,
@@ -168,6 +169,30 @@ fn earlier_record(facts: &HostFacts) -> RecordEnd {
         RecordSeen::Read(record) if record.stranded.is_some() => RecordEnd::Put(record.clone()),
         RecordSeen::Read(_) | RecordSeen::Corrupt(_) | RecordSeen::Absent => RecordEnd::Remove,
     }
+}
+
+/// A host that runs the target already, since an unfinished rollout brought it there: its revision gets its line now.
+fn unwritten_revisions(
+    context: &Context,
+    name: &HostName,
+    facts: &HostFacts,
+    outcome: Outcome,
+) -> Option<Vec<RevisionLine>> {
+    let RecordSeen::Read(record) = &facts.record else {
+        return None;
+    };
+    let there = context.plan.host(name)?.action == HostAction::Skip;
+    if !there || record.target.revision != context.revision() {
+        return None;
+    }
+    let mut lines = facts.revisions.clone();
+    for line in &mut lines {
+        if line.revision == context.revision() && outcome == Outcome::Succeeded {
+            line.outcome = RevisionOutcome::Succeeded;
+            line.from.clone_from(&context.job.artifact.from);
+        }
+    }
+    Some(lines)
 }
 
 /// A host that the plan left alone: words about it end when a person has put it back into traffic.

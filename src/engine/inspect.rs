@@ -8,8 +8,12 @@ use futures::future::join_all;
 use super::locks;
 use super::{Job, Member, World};
 use crate::drivers::host::{HostError, LockWish};
-use crate::model::{BalancerName, BalancerSeen, HostFacts, HostName, PoolName, Proof};
-use crate::plan::{Facts, HostView, Plan, make};
+use crate::model::record::FORMAT;
+use crate::model::{
+    BalancerName, BalancerSeen, HostFacts, HostName, PoolName, Proof, RecordSeen, RecordStep,
+    RevisionLine, RevisionOutcome,
+};
+use crate::plan::{Facts, HostView, Plan, make, release};
 
 /// What every host said.
 pub(super) type HostLooks = BTreeMap<HostName, Result<HostFacts, HostError>>;
@@ -27,7 +31,8 @@ pub struct Look {
 
 /// Looks without touching anything: what `plan` and `deploy --dry-run` show.
 pub async fn look(job: &Job, world: &World) -> Look {
-    let hosts = hosts(job, world, |_| LockWish::Look).await;
+    let mut hosts = hosts(job, world, |_| LockWish::Look).await;
+    learn_from_records(&mut hosts);
     let in_the_way = locks::in_the_way(job, &hosts);
     let (facts, problems) = facts(job, world, hosts).await;
     let plan = plan(&facts, problems);
@@ -74,6 +79,42 @@ pub(super) async fn hosts(
         .await
         .into_iter()
         .collect()
+}
+
+/// A rollout that did not end has written no line about its revision yet; its record tells the same. So what it brought keeps its number,
+/// and is not brought again.
+pub(super) fn learn_from_records(hosts: &mut HostLooks) {
+    for facts in hosts.values_mut().flatten() {
+        let RecordSeen::Read(record) = &facts.record else {
+            continue;
+        };
+        let target = &record.target;
+        let known = |line: &RevisionLine| line.revision == target.revision;
+        if facts.revisions.iter().any(known) {
+            continue;
+        }
+        facts.revisions.push(RevisionLine {
+            v: FORMAT,
+            revision: target.revision,
+            version: Some(target.version.clone()),
+            sha256: Some(target.sha256.clone()),
+            config: Some(target.config.clone()),
+            dir: release::folder(target.revision, &target.version),
+            by: record.by.clone(),
+            from: String::new(),
+            at: record.started,
+            outcome: match record.step {
+                RecordStep::Planned | RecordStep::Drain => RevisionOutcome::Staged,
+                RecordStep::Swap
+                | RecordStep::Enable
+                | RecordStep::Passed
+                | RecordStep::SwapBack
+                | RecordStep::Restore
+                | RecordStep::Stranded => RevisionOutcome::Active,
+            },
+            rollout: Some(record.rollout.clone()),
+        });
+    }
 }
 
 /// Reads balancers and readiness side by side, and puts everything together. The second value names what could not be looked at.

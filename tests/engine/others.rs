@@ -239,6 +239,40 @@ async fn an_abandoned_rollout_is_taken_over_only_when_asked_and_what_was_found_c
     assert_within_rules(&fleet, outcome, &events, "taken over");
 }
 
+/// What an unfinished rollout brought keeps its number, and is not brought again.
+#[tokio::test(start_paused = true)]
+async fn a_takeover_goes_on_where_the_unfinished_rollout_was() {
+    let mut fleet = Fleet::new(4);
+    let (say, wishes) = watch::channel(rollgate::engine::StopWish::None);
+    let sim = fleet.sim.clone();
+    let killer = async move {
+        // The first run is killed in its second batch.
+        while lock(&sim).servers["h3"].admin == Admin::Ready {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        say.send_replace(rollgate::engine::StopWish::Now);
+    };
+    let ((outcome, _), ()) = tokio::join!(fleet.run_until(wishes), killer);
+    assert_eq!(outcome, Outcome::Interrupted);
+    fleet.job.rollout = RolloutId::new("20260303T000000Z-0003").unwrap();
+    fleet.job.token = LockToken::new("cafe").unwrap();
+    fleet.job.wishes.take_over = true;
+    let (outcome, events) = fleet.run().await;
+    assert_eq!(outcome, Outcome::Succeeded);
+    let EventKind::RolloutFinished { hosts, .. } = &events.last().unwrap().kind else {
+        panic!()
+    };
+    let results: Vec<_> = hosts.iter().map(|end| end.result).collect();
+    use HostResult::{Skipped, Updated};
+    assert_eq!(results, [Skipped, Skipped, Updated, Updated]);
+    let sim = lock(&fleet.sim);
+    for host in sim.hosts.values() {
+        let numbers: Vec<u64> = host.revisions.iter().map(|line| line.revision.0).collect();
+        assert_eq!(numbers, [1, 2]);
+        assert!(host.record.is_none() && host.owner.is_none());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn sick_hosts_go_first_and_do_not_count_against_the_bound() {
     let fleet = Fleet::new(4);

@@ -44,10 +44,11 @@ pub async fn deploy(
         watch,
     };
     let leases = Arc::new(Leases::new(Arc::clone(&world.clock), world.hosts.clone()));
-    let (hosts, settle) = match locks::take(&job, &world, &leases, &emitter).await {
+    let (mut hosts, settle) = match locks::take(&job, &world, &leases, &emitter).await {
         Taken::All { hosts, settle } => (hosts, settle),
         Taken::Held(reason) => return closing.without_plan(Outcome::Locked, vec![reason]).await,
     };
+    inspect::learn_from_records(&mut hosts);
     emitter
         .say(EventKind::LockAcquired {
             hosts: locked(&hosts),
