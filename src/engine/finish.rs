@@ -272,6 +272,7 @@ fn host_end(
     seen: &BTreeMap<BalancerName, Arc<BalancerSeen>>,
 ) -> HostEnd {
     let result = match (planned.action, report.map(|report| report.ending)) {
+        (HostAction::Leave, _) if !planned.chosen => HostResult::Untouched,
         (HostAction::Skip | HostAction::Leave, _) => HostResult::Skipped,
         (HostAction::Update, Some(Ending::Passed)) => HostResult::Updated,
         (HostAction::Update, Some(Ending::Reverted)) => HostResult::Reverted,

@@ -55,6 +55,7 @@ fn planned_host(facts: &Facts, view: &HostView) -> PlannedHost {
     let (action, reason) = action(facts, view, stands);
     PlannedHost {
         host: view.spec.name.clone(),
+        chosen: view.selected,
         action,
         reason,
         current,

@@ -113,6 +113,8 @@ pub enum HostAction {
 pub struct PlannedHost {
     /// Which host.
     pub host: HostName,
+    /// Whether `--limit` (or its absence) chose it.
+    pub chosen: bool,
     /// What happens to it.
     pub action: HostAction,
     /// Why.

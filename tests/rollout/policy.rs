@@ -115,6 +115,14 @@ fn a_limit_leaves_the_others_alone() {
         .expect(0);
     assert_eq!(lab.versions(), ["1.0", "1.0", "2.0", "2.0"], "{said}");
     assert_eq!(lab.out_of_traffic().unwrap(), Vec::<String>::new());
+    let finished = said.finished();
+    let hosts = finished["hosts"].as_array().unwrap();
+    let results: Vec<&str> = hosts
+        .iter()
+        .map(|host| host["result"].as_str().unwrap())
+        .collect();
+    assert_eq!(results, ["untouched", "untouched", "updated", "updated"]);
+    assert!(said.named("host.skipped").is_empty(), "{said}");
 }
 
 #[test]

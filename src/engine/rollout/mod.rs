@@ -121,7 +121,7 @@ async fn say_plan(emitter: &Emitter, plan: &Plan) {
     let skipped: BTreeMap<HostName, String> = plan
         .hosts
         .iter()
-        .filter(|host| host.action != HostAction::Update)
+        .filter(|host| host.chosen && host.action != HostAction::Update)
         .map(|host| (host.host.clone(), host.reason.clone()))
         .collect();
     emitter
