@@ -202,7 +202,7 @@ impl Display {
     }
 }
 
-/// The thread that redraws; it ends when this is dropped.
+/// The thread that redraws; when this is dropped it clears the display and ends.
 struct Ticker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -226,7 +226,8 @@ fn redraw_until(stopped: &Receiver<()>, display: &Display) {
     loop {
         display.draw();
         if stopped.recv_timeout(REDRAW) != Err(RecvTimeoutError::Timeout) {
-            return;
+            // Here, because `indicatif` draws nothing on a thread that panics, which may be the one that drops the display.
+            return display.bar.finish_and_clear();
         }
     }
 }
@@ -243,4 +244,76 @@ impl Drop for Ticker {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use indicatif::{InMemoryTerm, TermLike};
+
+    use super::screen::Size;
+    use super::*;
+    use crate::event::FORMAT;
+    use crate::model::{HostName, RolloutId, Version};
+
+    struct Onto(InMemoryTerm);
+
+    impl Write for Onto {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let text = String::from_utf8_lossy(bytes).replace('\n', "\r\n");
+            self.0.write_str(&text)?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn started() -> Event {
+        Event {
+            v: FORMAT,
+            time: Timestamp::UNIX_EPOCH,
+            rollout: RolloutId::new("20261123T141502Z-7f3a").unwrap(),
+            attempt: 1,
+            seq: 1,
+            kind: EventKind::RolloutStarted {
+                command: "deploy".to_owned(),
+                service: "shop".to_owned(),
+                version: Version::new("2.0").unwrap(),
+                hosts: vec![HostName::new("web-01").unwrap()],
+            },
+        }
+    }
+
+    /// `indicatif` draws nothing on a thread that panics, not even to clear.
+    #[test]
+    fn a_panic_leaves_nothing_of_the_display() {
+        let term = InMemoryTerm::new(24, 80);
+        let err = Stream::new(Onto(term.clone()));
+        let parts = Parts {
+            paint: Paint::PLAIN,
+            size: Arc::new(|| Size {
+                rows: 24,
+                columns: 80,
+            }),
+            now: Box::new(|| Timestamp::UNIX_EPOCH),
+            by_thread: true,
+            no_echo: || None,
+        };
+        let mut progress = Progress::new(err.clone(), TimeZone::UTC, parts);
+        let (event, seen) = (started(), term.clone());
+        let ended = catch_unwind(AssertUnwindSafe(move || {
+            progress.event(&event, &RolloutState::default());
+            // Drawn for certain, so that there is something to leave.
+            progress.display.draw();
+            let stood = seen.contents();
+            std::panic::resume_unwind(Box::new(stood));
+        }));
+        let stood = ended.unwrap_err().downcast::<String>().unwrap();
+        assert!(stood.starts_with("deploy shop 2.0"), "{stood}");
+        err.line("the shell's prompt");
+        assert_eq!(term.contents(), "the shell's prompt");
+    }
 }
