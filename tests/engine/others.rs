@@ -263,8 +263,15 @@ async fn a_takeover_goes_on_where_the_unfinished_rollout_was() {
         panic!()
     };
     let results: Vec<_> = hosts.iter().map(|end| end.result).collect();
-    use HostResult::{Skipped, Updated};
-    assert_eq!(results, [Skipped, Skipped, Updated, Updated]);
+    assert_eq!(
+        results,
+        [
+            HostResult::Skipped,
+            HostResult::Skipped,
+            HostResult::Updated,
+            HostResult::Updated
+        ]
+    );
     let sim = lock(&fleet.sim);
     for host in sim.hosts.values() {
         let numbers: Vec<u64> = host.revisions.iter().map(|line| line.revision.0).collect();
