@@ -159,9 +159,11 @@ impl<'a> Batch<'a> {
             tokio::select! {
                 biased;
                 Some(news) = self.news.recv() => self.hear(news, failures_left),
-                ended = self.tasks.join_next() => match ended {
-                    Some(ended) => self.collect(ended),
-                    None => return self.verdict.clone(),
+                ended = self.tasks.join_next() => if let Some(ended) = ended {
+                    self.collect(ended);
+                } else {
+                    self.reports.extend(self.missing("its task ended badly"));
+                    return self.verdict.clone();
                 },
                 Ok(()) = stop.changed() => match *stop.borrow_and_update() {
                     StopWish::None => {}
@@ -229,27 +231,16 @@ impl<'a> Batch<'a> {
                     BatchVerdict::Failed("a host's task ended badly".to_owned()),
                     Order::Revert,
                 );
-                self.reports.extend(self.missing(&error.to_string()));
             }
         }
     }
 
-    /// Hosts whose task is gone without a report.
+    /// Reports for hosts whose task is gone without one: nobody knows how far they are, so they are named.
     fn missing(&self, why: &str) -> Vec<HostReport> {
-        if !self.tasks.is_empty() {
-            return Vec::new();
-        }
         let reported: BTreeSet<&HostName> =
             self.reports.iter().map(|report| &report.host).collect();
         let lost = self.members.iter().filter(|host| !reported.contains(host));
-        lost.map(|host| {
-            report(
-                host,
-                Ending::Stranded,
-                Some(Failure::new(format!("its task ended badly: {why}"))),
-            )
-        })
-        .collect()
+        lost.map(|host| stranded(host, why)).collect()
     }
 
     /// Everybody is here: the batch's hooks have the last word.
@@ -272,19 +263,24 @@ impl<'a> Batch<'a> {
         self.rule(BatchVerdict::Passed, Order::Pass);
     }
 
-    /// Ends every task where it is.
+    /// Ends every task where it is. The hosts' own records tell how far they are.
     fn abandon(&mut self) -> Vec<HostReport> {
         self.tasks.abort_all();
+        let missing = self.missing("the run was stopped at once; its record tells how far it is");
+        self.reports.extend(missing);
         std::mem::take(&mut self.reports)
     }
 }
 
-fn report(host: &HostName, ending: Ending, failure: Option<Failure>) -> HostReport {
+fn stranded(host: &HostName, why: &str) -> HostReport {
     HostReport {
         host: host.clone(),
-        ending,
-        failure,
-        mend: Vec::new(),
+        ending: Ending::Stranded,
+        failure: Some(Failure::new(why)),
+        mend: vec![
+            "run `rollgate deploy` again with `--take-over`: it starts from what is found"
+                .to_owned(),
+        ],
         was_swapped: false,
     }
 }

@@ -15,6 +15,8 @@ pub enum RunEnd {
     Stopped,
     /// A person or the system wanted it.
     Interrupted,
+    /// The same, at once: hosts under way are where they are, and their records say where.
+    Abandoned,
     /// The deadline passed.
     Deadline,
     /// A lock was taken away.
@@ -26,6 +28,7 @@ pub fn decide(end: RunEnd, endings: &[Ending], failures: usize) -> Outcome {
     let any = |ending: Ending| endings.contains(&ending);
     match end {
         RunEnd::LostLock => Outcome::Locked,
+        RunEnd::Abandoned => Outcome::Interrupted,
         _ if any(Ending::Stranded) => Outcome::Stranded,
         _ if any(Ending::HeldOut) => Outcome::Halted,
         RunEnd::Interrupted => Outcome::Interrupted,
@@ -87,6 +90,7 @@ mod tests {
             (RunEnd::Deadline, vec![Reverted], 0, Outcome::Deadline),
             (RunEnd::Deadline, vec![Stranded], 0, Outcome::Stranded),
             (RunEnd::Interrupted, vec![Passed], 0, Outcome::Interrupted),
+            (RunEnd::Abandoned, vec![Stranded], 0, Outcome::Interrupted),
             (RunEnd::Stopped, vec![Passed], 0, Outcome::Partial),
             (RunEnd::LostLock, vec![Stranded], 1, Outcome::Locked),
         ];

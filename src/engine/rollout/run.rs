@@ -250,9 +250,8 @@ fn after_batch(context: &Context, verdict: BatchVerdict) -> Option<Ended> {
     Some(match verdict {
         BatchVerdict::Passed => return None,
         BatchVerdict::Failed(reason) => Ended::new(RunEnd::BatchFailed, reason),
-        BatchVerdict::Interrupted | BatchVerdict::Abandoned => {
-            Ended::new(RunEnd::Interrupted, "interrupted")
-        }
+        BatchVerdict::Interrupted => Ended::new(RunEnd::Interrupted, "interrupted"),
+        BatchVerdict::Abandoned => Ended::new(RunEnd::Abandoned, "stopped at once"),
         BatchVerdict::Deadline => Ended::new(RunEnd::Deadline, "the deadline passed"),
         BatchVerdict::LostLock => Ended::new(
             RunEnd::LostLock,
