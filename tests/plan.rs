@@ -331,6 +331,23 @@ fn what_was_taken_back_stays_away_until_asked_again() {
 }
 
 #[test]
+fn a_folder_that_looks_like_ours_and_is_not_is_what_was_found() {
+    let mut facts = facts(&[Found::Good; 4]);
+    for host in &mut facts.hosts {
+        let seen = host.facts.as_mut().unwrap();
+        seen.revisions.clear();
+        seen.releases = vec!["2024-01-05".into()];
+        seen.current = Current::Link("/srv/releases/2024-01-05".into());
+    }
+    let plan = make(&facts);
+    let current = plan.hosts[0].current.clone().unwrap();
+    assert_eq!(
+        (current.revision, plan.revision),
+        (Revision::FOUND, Revision(1))
+    );
+}
+
+#[test]
 fn a_folder_named_current_is_not_replaced() {
     let mut facts = facts(&[Found::Good; 4]);
     facts.hosts[0].facts.as_mut().unwrap().current = Current::Foreign("a folder".into());

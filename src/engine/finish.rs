@@ -18,7 +18,7 @@ use crate::model::{
     BalancerName, BalancerSeen, HostFacts, HostName, HostResult, LockSeen, Outcome, RecordSeen,
     RecordStep, Revision, RevisionLine, RevisionOutcome, RolloutLine, TrafficSeen,
 };
-use crate::plan::{HostAction, Plan, PlannedHost, Standing};
+use crate::plan::{HostAction, Plan, PlannedHost, Standing, release};
 
 /// A host that does not answer at the very end is tried again this often; its lock is known as ended by the others anyway.
 const TRIES: u32 = 3;
@@ -217,6 +217,7 @@ fn prunable(keep: usize, host: &HostContext) -> Vec<String> {
         .facts
         .releases
         .iter()
+        .filter(|folder| release::is_ours(&host.facts, folder))
         .filter_map(|folder| Some((number(folder)?, folder)))
         .collect();
     let target = host

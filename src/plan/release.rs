@@ -29,6 +29,7 @@ pub fn running(root: &str, facts: &HostFacts) -> Option<ReleaseRef> {
     let ours = dir
         .strip_prefix(root)
         .and_then(|rest| rest.strip_prefix("/releases/"))
+        .filter(|folder| is_ours(facts, folder))
         .and_then(parse_folder);
     let (revision, version) = match ours {
         Some((revision, version)) => (revision, Some(version)),
@@ -42,6 +43,12 @@ pub fn running(root: &str, facts: &HostFacts) -> Option<ReleaseRef> {
         version,
         dir: dir.clone(),
     })
+}
+
+/// Whether rollgate staged that folder. A name alone says little: `2024-01-05` may be somebody's date.
+pub fn is_ours(facts: &HostFacts, folder: &str) -> bool {
+    let named = |line: &RevisionLine| line.revision > Revision::FOUND && line.dir == folder;
+    facts.revisions.iter().any(named)
 }
 
 fn parse_folder(name: &str) -> Option<(Revision, Version)> {
@@ -93,15 +100,6 @@ pub fn number(facts: &Facts) -> Revision {
                 .and_modify(|fit| *fit &= same)
                 .or_insert(same);
         }
-    }
-    for host in &facts.hosts {
-        let folders = host
-            .facts
-            .iter()
-            .flat_map(|seen| seen.releases.iter().filter_map(|name| parse_folder(name)));
-        highest = folders
-            .map(|(revision, _)| revision)
-            .fold(highest, Revision::max);
     }
     fits.iter()
         .rev()
