@@ -51,21 +51,42 @@ fn free_port(address: &str) -> u16 {
     listener.local_addr().unwrap().port()
 }
 
+/// How lines of sshd's log begin that tell of a connection's end. Source: OpenSSH, `packet.c` and `serverloop.c`.
+const ENDS: [&str; 5] = [
+    "Received disconnect from",
+    "Closing connection to",
+    "Connection closed by",
+    "Connection reset by",
+    "Read error from",
+];
+
 fn text_of(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
 impl Sshd {
-    /// Whether the server writes this to its log soon.
-    pub async fn logs(&self, text: &str) -> bool {
-        self.logs_any(&[text]).await
+    /// The client's port of the connection that logged in last.
+    pub fn last_login(&self) -> u16 {
+        let log = text_of(&self.log);
+        let login = log
+            .lines()
+            .rfind(|line| line.starts_with("Accepted publickey"));
+        let (_, port) = login.and_then(|line| line.split_once(" port ")).unwrap();
+        port.split(' ').next().unwrap().parse().unwrap()
     }
 
-    /// The same for one of several texts.
-    pub async fn logs_any(&self, texts: &[&str]) -> bool {
+    /// Whether the log soon says that the connection from this port has ended: by its farewell, or, where the way to it ended
+    /// first, without one. Other connections do not count: the log begins with one that was closed, that of the wait for the server.
+    pub async fn sees_end_of(&self, port: u16) -> bool {
+        let port = format!(" port {port}");
+        let ended = |line: &str| {
+            let of_this = line
+                .split_once(&port)
+                .is_some_and(|(_, rest)| !rest.starts_with(|c: char| c.is_ascii_digit()));
+            of_this && ENDS.iter().any(|end| line.starts_with(end))
+        };
         for _ in 0..100 {
-            let log = text_of(&self.log);
-            if texts.iter().any(|text| log.contains(text)) {
+            if text_of(&self.log).lines().any(ended) {
                 return true;
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
