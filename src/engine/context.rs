@@ -33,6 +33,10 @@ pub(super) struct HostContext {
 pub(super) struct HostLedger {
     /// Its servers as they are to be put back. An operator's change meanwhile changes this.
     pub(super) found: Vec<FoundTraffic>,
+    /// What runs there; `None` while nobody knows.
+    pub(super) runs: Option<ReleaseRef>,
+    /// Whether it was put into traffic and not taken out by rollgate since: then a state of less traffic is an operator's.
+    pub(super) enabled: bool,
     /// Seconds by phase.
     pub(super) durations: BTreeMap<String, f64>,
     /// What its service says about itself, for the final table.

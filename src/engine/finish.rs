@@ -15,8 +15,8 @@ use crate::drivers::host::{FinishOrder, HostError, RecordEnd};
 use crate::event::HostEnd;
 use crate::model::record::FORMAT;
 use crate::model::{
-    BalancerName, BalancerSeen, HostFacts, HostName, HostResult, LockSeen, Outcome, RecordSeen,
-    RecordStep, Revision, RevisionLine, RevisionOutcome, RolloutLine, TrafficSeen,
+    BalancerName, BalancerSeen, HostFacts, HostName, HostResult, LockSeen, Outcome, Record,
+    RecordSeen, RecordStep, Revision, RevisionLine, RevisionOutcome, RolloutLine, TrafficSeen,
 };
 use crate::plan::{HostAction, Plan, PlannedHost, Standing, release};
 
@@ -115,7 +115,16 @@ fn order(
     };
     let ending = report.map(|report| report.ending);
     let swapped = report.is_some_and(|report| report.was_swapped);
-    let revision = revision_outcome(ending, swapped, outcome);
+    // A restart of what was there already brings no release and takes none back: its line stays as it was.
+    let same = host
+        .planned
+        .current
+        .as_ref()
+        .is_some_and(|current| current.dir == host.release.dir);
+    let revision = match revision_outcome(ending, swapped, outcome) {
+        RevisionOutcome::Reverted if same => RevisionOutcome::Staged,
+        revision => revision,
+    };
     let passed = ending == Some(Ending::Passed);
     let prune = if passed && outcome == Outcome::Succeeded {
         prunable(context.job.keep, host)
@@ -155,7 +164,12 @@ fn record_end(
         Some(Ending::Passed) if outcome == Outcome::Interrupted => {
             RecordEnd::Put(Box::new(context.record(host, RecordStep::Passed)))
         }
-        None | Some(Ending::Returned | Ending::Reverted) if outcome == Outcome::Interrupted => {
+        Some(Ending::Returned | Ending::Reverted) if outcome == Outcome::Interrupted => {
+            let left = host.found();
+            let record = context.record(host, RecordStep::Planned);
+            RecordEnd::Put(Box::new(Record { left, ..record }))
+        }
+        None if outcome == Outcome::Interrupted => {
             RecordEnd::Put(Box::new(context.record(host, RecordStep::Planned)))
         }
         // Never begun: what an earlier rollout said about a stranded host still holds.
@@ -255,7 +269,6 @@ pub(super) fn host_ends(
         .iter()
         .map(|planned| {
             host_end(
-                plan,
                 planned,
                 hosts.get(&planned.host),
                 reports.get(&planned.host),
@@ -266,7 +279,6 @@ pub(super) fn host_ends(
 }
 
 fn host_end(
-    plan: &Plan,
     planned: &PlannedHost,
     host: Option<&HostContext>,
     report: Option<&HostReport>,
@@ -280,19 +292,12 @@ fn host_end(
         (HostAction::Update, Some(Ending::Stranded | Ending::HeldOut)) => HostResult::Stranded,
         (HostAction::Update, Some(Ending::Returned) | None) => HostResult::Untouched,
     };
-    let on_target = result == HostResult::Updated
-        || report.is_some_and(|report| report.ending == Ending::HeldOut);
-    let (revision, version) = if on_target {
-        (Some(plan.revision), Some(plan.version.to_string()))
-    } else {
-        let current = planned.current.as_ref();
-        (
-            current.map(|current| current.revision),
-            current
-                .and_then(|current| current.version.as_ref())
-                .map(ToString::to_string),
-        )
-    };
+    let runs = host.map_or_else(
+        || planned.current.clone(),
+        |host| host.ledger().runs.clone(),
+    );
+    let revision = runs.as_ref().map(|release| release.revision);
+    let version = runs.and_then(|release| release.version).map(String::from);
     HostEnd {
         host: planned.host.clone(),
         result,

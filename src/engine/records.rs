@@ -3,7 +3,8 @@
 use super::context::{Context, HostContext};
 use crate::model::record::{Before, FORMAT, StrandedNote};
 use crate::model::{
-    FoundTraffic, HostName, Record, RecordStep, Revision, RevisionLine, RevisionOutcome,
+    Admin, FoundTraffic, HostName, Record, RecordStep, Revision, RevisionLine, RevisionOutcome,
+    TrafficState,
 };
 
 impl Context {
@@ -40,7 +41,7 @@ impl Context {
             }),
             proof: host.planned.proof.clone(),
             found: host.found(),
-            left: Vec::new(),
+            left: left_as(host, step),
             stranded: None,
         }
     }
@@ -147,4 +148,27 @@ impl Context {
             rollout: Some(self.job.rollout.clone()),
         }
     }
+}
+
+/// In which state rollgate leaves the host's servers while it does not hold them out: before its turn as they were seen, at its end as
+/// they were put back. What differs later was changed by somebody else.
+fn left_as(host: &HostContext, step: RecordStep) -> Vec<FoundTraffic> {
+    if step != RecordStep::Planned {
+        return host.found();
+    }
+    let seen = |entry: &FoundTraffic| {
+        let now = host.planned.traffic.iter().find(|now| {
+            now.balancer == entry.balancer && now.pool == entry.pool && now.server == entry.server
+        })?;
+        let admin = match now.state {
+            TrafficState::Ready | TrafficState::Down => Admin::Ready,
+            TrafficState::Drain => Admin::Drain,
+            TrafficState::Maint => Admin::Maint,
+        };
+        Some(FoundTraffic {
+            admin,
+            ..entry.clone()
+        })
+    };
+    host.planned.found.iter().filter_map(seen).collect()
 }

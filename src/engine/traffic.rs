@@ -118,6 +118,13 @@ impl Traffic {
         Ok(seen)
     }
 
+    /// What a balancer shows, asked once and without patience; `None` when it does not answer.
+    pub(super) async fn glance(&self, name: &BalancerName) -> Option<BalancerSeen> {
+        let port = self.balancers.get(name)?;
+        let pools = self.pools.get(name).map(Vec::as_slice).unwrap_or_default();
+        port.driver.observe(pools).await.ok()
+    }
+
     fn ticket(&self) -> u64 {
         self.tickets.fetch_add(1, Ordering::SeqCst)
     }

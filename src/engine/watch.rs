@@ -4,70 +4,79 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::{Context, HostContext};
+use super::steps::doors::close;
 use crate::event::EventKind;
-use crate::model::{Admin, FoundTraffic, HostName};
+use crate::model::{Admin, BalancerName, FoundTraffic, HostName};
 
 /// The contract's second.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Watches until it is dropped.
+/// Watches until it is dropped. Each balancer by itself, so that one that does not answer hides nothing of the others.
 pub(super) async fn keep(context: Arc<Context>) {
-    loop {
-        tokio::time::sleep(EVERY).await;
-        for host in context.traffic.held() {
-            check(&context, &host).await;
+    let one = |name: &BalancerName| {
+        let (context, name) = (Arc::clone(&context), name.clone());
+        async move {
+            loop {
+                tokio::time::sleep(EVERY).await;
+                for host in context.traffic.held() {
+                    check(&context, &name, &host).await;
+                }
+            }
         }
-    }
+    };
+    futures::future::join_all(context.traffic.names().map(one)).await;
+    std::future::pending::<()>().await;
 }
 
-async fn check(context: &Context, name: &HostName) {
+/// Doors of a held host that stand open on one balancer, whoever had closed them. One that does not answer is the business of whoever
+/// needs it next.
+async fn open_doors(
+    context: &Context,
+    balancer: &BalancerName,
+    host: &HostContext,
+) -> Vec<FoundTraffic> {
+    let mut found = host.found();
+    found.retain(|entry| entry.balancer == *balancer);
+    if found.is_empty() {
+        return found;
+    }
+    let Some(seen) = context.traffic.glance(balancer).await else {
+        return Vec::new();
+    };
+    let is_open = |entry: &FoundTraffic| {
+        let pool = seen.pools.get(&entry.pool);
+        let server = pool.and_then(|pool| pool.servers.get(&entry.server));
+        server.is_some_and(|server| server.admin == Admin::Ready)
+    };
+    found.retain(is_open);
+    found
+}
+
+async fn check(context: &Context, balancer: &BalancerName, name: &HostName) {
     let Some(host) = context.host(name) else {
         return;
     };
-    let open = |servers: Vec<(FoundTraffic, crate::model::ServerSeen)>| -> Vec<FoundTraffic> {
-        let forgotten = |(entry, seen): &(FoundTraffic, crate::model::ServerSeen)| {
-            entry.admin == Admin::Ready && seen.admin == Admin::Ready
-        };
-        servers
-            .into_iter()
-            .filter(forgotten)
-            .map(|(entry, _)| entry)
-            .collect()
-    };
-    // A balancer that does not answer is the business of whoever needs it next.
-    let Ok(servers) = context.traffic.servers(&host.found()).await else {
-        return;
-    };
-    if open(servers).is_empty() {
+    if open_doors(context, balancer, host).await.is_empty() {
         return;
     }
     let _turn = context.traffic.turn(name).await;
+    // Read again under the host's turn: its worker may just have enabled it.
     if !context.traffic.is_held(name) {
         return;
     }
-    // Read again under the host's turn: its worker may just have enabled it.
-    let Ok(servers) = context.traffic.servers(&host.found()).await else {
-        return;
-    };
-    let forgotten = open(servers);
-    if context
-        .traffic
-        .tell(name, &forgotten, Admin::Drain)
-        .await
-        .is_err()
-    {
+    let open = open_doors(context, balancer, host).await;
+    if close(context, name, &open).await.is_err() {
         return;
     }
-    for entry in forgotten {
-        context
-            .say(EventKind::BalancerReset {
-                balancer: entry.balancer.to_string(),
-                host: name.clone(),
-                pool: entry.pool.to_string(),
-                server: entry.server.to_string(),
-                seen: "ready".to_owned(),
-            })
-            .await;
+    for entry in open {
+        let kind = EventKind::BalancerReset {
+            balancer: entry.balancer.to_string(),
+            host: name.clone(),
+            pool: entry.pool.to_string(),
+            server: entry.server.to_string(),
+            seen: "ready".to_owned(),
+        };
+        context.say(kind).await;
     }
 }

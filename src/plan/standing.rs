@@ -1,7 +1,9 @@
 //! Whether a host is in traffic, sick, or an operator's; and what "as found" means for its servers.
 
 use super::{Facts, HostView};
-use crate::model::{Admin, FoundTraffic, LockSeen, Record, RecordSeen, ServerSeen, TrafficTarget};
+use crate::model::{
+    Admin, FoundTraffic, LockSeen, Record, RecordSeen, RecordStep, ServerSeen, TrafficTarget,
+};
 
 /// How a host stands in traffic before the rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +41,21 @@ fn inherited_record<'a>(facts: &Facts, host: &'a HostView) -> Option<&'a Record>
         return None;
     };
     let held_elsewhere = matches!(seen.lock, LockSeen::Held { .. });
-    (record.stranded.is_some() || facts.wishes.take_over && !held_elsewhere)
-        .then_some(record.as_ref())
+    // A host that was lost on the way keeps the record of the step it was in, though its rollout has ended elsewhere.
+    let left_open = facts.wishes.take_over || holds_out(record.step);
+    (record.stranded.is_some() || left_open && !held_elsewhere).then_some(record.as_ref())
+}
+
+/// Steps in which rollgate itself has, or may have, taken the host out of traffic and not put it back.
+fn holds_out(step: RecordStep) -> bool {
+    match step {
+        RecordStep::Drain
+        | RecordStep::Swap
+        | RecordStep::Enable
+        | RecordStep::SwapBack
+        | RecordStep::Restore => true,
+        RecordStep::Planned | RecordStep::Passed | RecordStep::Stranded => false,
+    }
 }
 
 fn from_record(record: &Record, target: &TrafficTarget, seen: &ServerSeen) -> Option<FoundTraffic> {
@@ -50,10 +65,11 @@ fn from_record(record: &Record, target: &TrafficTarget, seen: &ServerSeen) -> Op
             && entry.server == target.server
     };
     let found = record.found.iter().find(matches)?;
-    let expected = match record.stranded {
-        // Somebody who changed the state since then has taken the host over.
-        Some(_) => record.left.iter().find(matches)?.admin,
-        None => Admin::Drain,
+    let expected = if record.stranded.is_none() && holds_out(record.step) {
+        Admin::Drain
+    } else {
+        // Not held out at that time: somebody who changed the state since then has taken the host over (R4).
+        record.left.iter().find(matches)?.admin
     };
     (found.admin == Admin::Ready && seen.admin == expected).then(|| found.clone())
 }

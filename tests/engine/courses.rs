@@ -168,7 +168,11 @@ async fn a_later_batch_that_fails_leaves_earlier_ones_on_the_new_release() {
 }
 
 /// Wants the run to end when it hears the nth event.
-struct StopAt(u64, watch::Sender<StopWish>, StopWish);
+pub(super) struct StopAt(
+    pub(super) u64,
+    pub(super) watch::Sender<StopWish>,
+    pub(super) StopWish,
+);
 
 impl Sink for StopAt {
     fn event(&mut self, event: &Event, _state: &RolloutState) {

@@ -3,3 +3,4 @@
 mod courses;
 mod faults;
 mod others;
+mod review;

@@ -153,7 +153,7 @@ async fn a_run_whose_lock_is_taken_away_touches_nothing_any_more() {
     }
 }
 
-fn owner(id: &str, command: &str) -> LockOwner {
+pub(super) fn owner(id: &str, command: &str) -> LockOwner {
     LockOwner {
         v: FORMAT,
         rollout: RolloutId::new(id).unwrap(),

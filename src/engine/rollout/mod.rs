@@ -163,6 +163,7 @@ fn context(
         };
         let ledger = HostLedger {
             found: planned.found.clone(),
+            runs: planned.current.clone(),
             ..HostLedger::default()
         };
         hosts.insert(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::doors::{Way, close_again, take_out_when_allowed};
 use super::{StepEnd, StepResult, Turn, traffic_end};
 use crate::cycle::gate::human;
 use crate::engine::bound;
@@ -17,9 +18,9 @@ const CALM_READINGS: u32 = 2;
 /// The first pause between two readings; doubled each time up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Hosts of a batch share one reading, so that a balancer gets few questions.
-const LONGEST_PAUSE: Duration = Duration::from_millis(60);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(60);
 
-const WHAT: &str = "it could not be taken out of traffic";
+pub(super) const WHAT: &str = "it could not be taken out of traffic";
 
 /// Takes the host out for its swap.
 pub(in crate::engine) async fn drain(turn: &mut Turn<'_>) -> StepResult {
@@ -31,17 +32,8 @@ pub(in crate::engine) async fn drain(turn: &mut Turn<'_>) -> StepResult {
     let record = turn.context.record(turn.host, RecordStep::Drain);
     let ((), written) = futures::join!(turn.say(kind), turn.write_record(&record));
     written?;
-    let servers = respect_operator(turn).await?;
-    if let Some(reason) = bound::emptied_by(turn.context, turn.name, &servers)
-        .await
-        .map_err(|error| traffic_end(WHAT, error))?
-    {
-        return Err(StepEnd::Failed(Failure::new(format!(
-            "it is not taken out: {reason}"
-        ))));
-    }
-    turn.cycle.begin();
-    take_out(turn).await?;
+    respect_operator(turn).await?;
+    take_out_when_allowed(turn, Way::Forward).await?;
     if let Some(left) = wait_until_idle(turn, turn.context.job.drain.timeout, true).await? {
         let text = format!(
             "{left} requests were still in flight after {}",
@@ -82,7 +74,8 @@ pub(in crate::engine) async fn drain_again(turn: &mut Turn<'_>) -> StepResult {
     .await;
     let record = turn.context.record(turn.host, RecordStep::SwapBack);
     turn.write_record(&record).await?;
-    take_out_when_others_serve(turn).await?;
+    respect_operator_again(turn).await?;
+    take_out_when_allowed(turn, Way::Back).await?;
     if let Some(left) = wait_until_idle(turn, turn.context.job.drain.timeout, false).await? {
         turn.context
             .warn(
@@ -102,7 +95,7 @@ pub(in crate::engine) async fn drain_again(turn: &mut Turn<'_>) -> StepResult {
 }
 
 /// A server that somebody took out since the plan was made is an operator's: it is put back as that person left it (R4).
-async fn respect_operator(turn: &Turn<'_>) -> StepResult<Vec<(FoundTraffic, ServerSeen)>> {
+async fn respect_operator(turn: &Turn<'_>) -> StepResult {
     let servers = turn
         .context
         .traffic
@@ -132,7 +125,26 @@ async fn respect_operator(turn: &Turn<'_>) -> StepResult<Vec<(FoundTraffic, Serv
             leave_out(turn, entry, seen.admin);
         }
     }
-    Ok(servers)
+    Ok(())
+}
+
+/// The same after the host was put back: whoever took it out since then is not rollgate.
+async fn respect_operator_again(turn: &Turn<'_>) -> StepResult {
+    if !turn.host.ledger().enabled {
+        return Ok(());
+    }
+    let servers = turn.context.traffic.servers(&turn.host.found()).await;
+    for (entry, seen) in servers.map_err(|error| traffic_end(WHAT, error))? {
+        if entry.admin == Admin::Ready && seen.admin != Admin::Ready {
+            let text = format!(
+                "`{}/{}` was taken out of traffic by somebody else: it is taken back and stays out",
+                entry.pool, entry.server
+            );
+            turn.context.warn(Some(turn.name), text).await;
+            leave_out(turn, &entry, seen.admin);
+        }
+    }
+    Ok(())
 }
 
 fn is_out(state: crate::model::TrafficState) -> bool {
@@ -151,52 +163,6 @@ pub(super) fn leave_out(turn: &Turn<'_>, entry: &FoundTraffic, admin: Admin) {
         {
             found.admin = admin;
         }
-    }
-}
-
-/// Tells every balancer, and lets the watch keep it so.
-async fn take_out(turn: &Turn<'_>) -> StepResult {
-    let _turn = turn.context.traffic.turn(turn.name).await;
-    let ours: Vec<FoundTraffic> = turn
-        .host
-        .found()
-        .into_iter()
-        .filter(|entry| entry.admin == Admin::Ready)
-        .collect();
-    turn.context.traffic.hold(turn.name);
-    turn.context
-        .traffic
-        .tell(turn.name, &ours, Admin::Drain)
-        .await
-        .map_err(|error| traffic_end(WHAT, error))
-}
-
-/// A revert may not empty a pool either (R1): one host at a time asks whether another one serves, and goes.
-async fn take_out_when_others_serve(turn: &mut Turn<'_>) -> StepResult {
-    let started = Instant::now();
-    loop {
-        {
-            let _gate = turn.context.traffic.gate().await;
-            let servers = turn
-                .context
-                .traffic
-                .servers(&turn.host.found())
-                .await
-                .map_err(|error| traffic_end(WHAT, error))?;
-            let emptied = bound::emptied_by(turn.context, turn.name, &servers)
-                .await
-                .map_err(|error| traffic_end(WHAT, error))?;
-            match emptied {
-                None => return take_out(turn).await,
-                Some(reason) if started.elapsed() >= turn.context.job.ready.deadline => {
-                    return Err(StepEnd::Failed(Failure::new(format!(
-                        "it serves on the new release, and is not taken out: {reason}"
-                    ))));
-                }
-                Some(_) => {}
-            }
-        }
-        turn.pause(LONGEST_PAUSE).await?;
     }
 }
 
@@ -225,12 +191,13 @@ async fn wait_until_idle(
                 "it is given back: {reason}"
             ))));
         }
-        let open = servers
-            .iter()
-            .any(|(entry, seen)| entry.admin == Admin::Ready && seen.admin == Admin::Ready);
+        let is_open = |(entry, seen): &(FoundTraffic, ServerSeen)| {
+            (seen.admin == Admin::Ready).then(|| entry.clone())
+        };
+        let open: Vec<FoundTraffic> = servers.iter().filter_map(is_open).collect();
         let left: u64 = servers.iter().map(|(_, seen)| seen.in_flight).sum();
-        if open {
-            take_out(turn).await?;
+        if !open.is_empty() {
+            close_again(turn, &open).await?;
             calm = 0;
         } else if left == 0 {
             calm += 1;

@@ -53,6 +53,7 @@ async fn put_back(turn: &mut Turn<'_>, step: RecordStep, wait: bool) -> StepResu
     if wait {
         wait_until_usable(turn).await?;
     }
+    turn.host.ledger().enabled = true;
     let seconds = turn.host.spent("enable", watch.elapsed());
     turn.say_step(EventKind::HostEnabled {
         host: turn.name.clone(),

@@ -39,7 +39,9 @@ pub(in crate::engine) async fn swap(turn: &mut Turn<'_>) -> StepResult {
     .await;
     debug_assert_eq!(turn.cycle.next(), crate::cycle::Action::Do(Step::Swap));
     turn.cycle.begin();
+    turn.host.ledger().runs = None;
     carry_out(turn, &order, "the new release could not be swapped in").await?;
+    turn.host.ledger().runs = Some(turn.host.release.clone());
     let seconds = turn.host.spent("swap", watch.elapsed());
     turn.say(EventKind::HostSwapped {
         host: turn.name.clone(),
@@ -69,12 +71,13 @@ pub(in crate::engine) async fn swap_back(turn: &mut Turn<'_>) -> StepResult {
         record: turn.context.record(turn.host, RecordStep::SwapBack),
         expect: None,
     };
-    carry_out(
-        turn,
-        &order,
-        "the release before could not be swapped back in",
-    )
-    .await?;
+    turn.host.ledger().runs = None;
+    let what = "the release before could not be swapped back in";
+    carry_out(turn, &order, what).await?;
+    turn.host
+        .ledger()
+        .runs
+        .clone_from(&turn.host.planned.current);
     turn.host.spent("revert", watch.elapsed());
     Ok(())
 }

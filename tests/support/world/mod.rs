@@ -86,6 +86,8 @@ pub struct Sim {
     /// What an operator did; such servers are not counted against rollgate.
     pub operator: BTreeSet<String>,
     pub broken: Vec<String>,
+    /// The most servers that were out at a time, whoever took them out.
+    pub most_out_of_all: usize,
     pub balancer_down: bool,
 }
 
@@ -110,6 +112,11 @@ impl Sim {
             })
             .map(|(name, _)| name)
             .collect();
+        let all_out = self
+            .servers
+            .values()
+            .filter(|server| server.was_usable && server.admin != Admin::Ready);
+        self.most_out_of_all = self.most_out_of_all.max(all_out.count());
         if out.len() > self.max_unavailable {
             self.broken.push(format!(
                 "R1: {act}: {out:?} are out, {} allowed",
