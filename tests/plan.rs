@@ -96,6 +96,7 @@ fn view(n: usize, found: Found, zone: Option<&str>) -> HostView {
         } else {
             Ok(host_facts(found))
         },
+        is_away: found == Found::Away,
         proof: Proof {
             ready: !matches!(found, Found::Down | Found::Away),
             status: Some(200),
@@ -240,6 +241,9 @@ fn an_unreachable_host_refuses_or_is_skipped() {
     let mut facts = facts(&[Found::Good, Found::Away, Found::Good, Found::Good]);
     refused(&make(&facts), "h1");
     facts.strategy.unreachable = Unreachable::Skip;
+    facts.hosts[1].is_away = false;
+    refused(&make(&facts), "h1");
+    facts.hosts[1].is_away = true;
     let plan = make(&facts);
     assert_eq!(
         (plan.refused.len(), plan.hosts[1].action),

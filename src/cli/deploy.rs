@@ -1,5 +1,6 @@
 //! `rollgate deploy`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use super::terminal::Terminal;
 use super::wiring::{self, Options, Wired};
 use crate::drivers::store;
 use crate::engine::{self, StopWish};
-use crate::event::{Emitter, EventKind, Level};
-use crate::model::{ExitStatus, Outcome, Pause};
+use crate::event::{Emitter, EventKind, HostEnd, HostPhase, Level};
+use crate::model::{ExitStatus, Failure, HostName, HostResult, Outcome, Pause};
 
 /// After the second signal: for what is being written to be written.
 const LAST_BREATH: Duration = Duration::from_secs(2);
@@ -35,12 +36,7 @@ pub(super) async fn run(common: &Common, deploy: &Deploy, terminal: &Terminal) -
         Err(status) => return status,
     };
     if loaded.strategy.pause == Pause::Manual && !deploy.approve && !Terminal::can_ask() {
-        let hint = "run it at a terminal, or approve all pauses with `--approve`";
-        return terminal.refuse(
-            ExitStatus::Usage,
-            "`pause = \"manual\"` needs somebody to ask",
-            hint,
-        );
+        return terminal.nobody_to_ask();
     }
     let options = Options {
         timeout: deploy.timeout,
@@ -109,18 +105,76 @@ async fn last_breath(mut stop: watch::Receiver<StopWish>) {
     tokio::time::sleep(LAST_BREATH).await;
 }
 
-/// Ends where it is: the hosts' records hold what a later run needs.
+/// Ends where it is: the hosts' records hold what a later run needs, and every host is named as it was last heard of.
 async fn cut_short(emitter: &Emitter) -> Outcome {
     let outcome = Outcome::Interrupted;
+    let state = emitter.state();
     emitter
         .say(EventKind::RolloutFinished {
             outcome,
             exit_code: outcome.exit_status().code(),
             mixed: false,
             reasons: vec!["stopped at once".to_owned()],
-            hosts: Vec::new(),
+            hosts: state
+                .hosts
+                .iter()
+                .map(|(host, state)| last_heard(host, state.phase))
+                .collect(),
             seconds: 0.0,
         })
         .await;
     outcome
+}
+
+/// What can be said of a host whose cycle was cut short: only where it rests is known; anywhere else its state is open.
+fn last_heard(host: &HostName, phase: HostPhase) -> HostEnd {
+    let result = match phase {
+        HostPhase::Waiting | HostPhase::Staged => HostResult::Untouched,
+        HostPhase::Skipped => HostResult::Skipped,
+        HostPhase::Soaked => HostResult::Updated,
+        HostPhase::Reverted => HostResult::Reverted,
+        HostPhase::Draining
+        | HostPhase::Drained
+        | HostPhase::Swapping
+        | HostPhase::Swapped
+        | HostPhase::Probing
+        | HostPhase::Ready
+        | HostPhase::Enabling
+        | HostPhase::Enabled
+        | HostPhase::Failed
+        | HostPhase::Reverting
+        | HostPhase::Stranded => HostResult::Stranded,
+    };
+    let open = result == HostResult::Stranded;
+    let mend = "run `rollgate deploy` again with `--take-over`: it starts from what is found";
+    HostEnd {
+        host: host.clone(),
+        result,
+        revision: None,
+        version: None,
+        traffic: Vec::new(),
+        durations: BTreeMap::new(),
+        failure: open
+            .then(|| Failure::new("the run was stopped at once; its record tells how far it is")),
+        mend: open.then(|| mend.to_owned()).into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_under_way_is_never_called_untouched() {
+        let host = HostName::new("web-01").unwrap();
+        let result = |phase| last_heard(&host, phase).result;
+        assert_eq!(result(HostPhase::Staged), HostResult::Untouched);
+        for phase in [
+            HostPhase::Drained,
+            HostPhase::Swapping,
+            HostPhase::Reverting,
+        ] {
+            assert_eq!(result(phase), HostResult::Stranded);
+        }
+    }
 }

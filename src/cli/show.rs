@@ -4,24 +4,33 @@ use super::args::{Common, Deploy, Plan, Subject};
 use super::terminal::Terminal;
 use super::wiring::{self, Options};
 use crate::engine;
-use crate::model::ExitStatus;
+use crate::model::{ExitStatus, Pause};
 
 /// `rollgate plan`.
 pub(super) async fn plan(common: &Common, plan: &Plan, terminal: &Terminal) -> ExitStatus {
-    show(common, &plan.subject, terminal).await
+    show(common, &plan.subject, terminal, true).await
 }
 
 /// `rollgate deploy --dry-run`.
 pub(super) async fn dry_run(common: &Common, deploy: &Deploy, terminal: &Terminal) -> ExitStatus {
-    show(common, &deploy.subject, terminal).await
+    let may_ask = deploy.approve || Terminal::can_ask();
+    show(common, &deploy.subject, terminal, may_ask).await
 }
 
 /// Shows the plan, and ends with what `deploy` would answer before it touches anything (F10).
-async fn show(common: &Common, subject: &Subject, terminal: &Terminal) -> ExitStatus {
+async fn show(
+    common: &Common,
+    subject: &Subject,
+    terminal: &Terminal,
+    may_ask: bool,
+) -> ExitStatus {
     let loaded = match terminal.load(common, subject) {
         Ok(loaded) => loaded,
         Err(status) => return status,
     };
+    if loaded.strategy.pause == Pause::Manual && !may_ask {
+        return terminal.nobody_to_ask();
+    }
     let options = Options {
         timeout: None,
         lock_wait: std::time::Duration::ZERO,

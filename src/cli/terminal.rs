@@ -96,6 +96,13 @@ impl Terminal {
         status
     }
 
+    /// Says that a pause needs a person, and that there is none.
+    pub(super) fn nobody_to_ask(&self) -> ExitStatus {
+        let hint = "run it at a terminal, or approve all pauses with `--approve`";
+        let reason = "`pause = \"manual\"` needs somebody to ask";
+        self.refuse(ExitStatus::Usage, reason, hint)
+    }
+
     /// The plan, on standard output.
     pub(super) fn show_plan(&self, document: &PlanDocument) {
         let text = report::plan(document, self.output, self.color);

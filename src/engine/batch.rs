@@ -70,9 +70,14 @@ pub(super) async fn run(
     } else {
         batch.reports
     };
-    context
-        .say(last_word(context, number, &verdict, watch))
-        .await;
+    // The wish to stop came when its hosts could only be carried to their end, and they were.
+    let carried = reports.iter().all(|report| report.ending == Ending::Passed);
+    let said = if carried && verdict == BatchVerdict::Interrupted {
+        &BatchVerdict::Passed
+    } else {
+        &verdict
+    };
+    context.say(last_word(context, number, said, watch)).await;
     BatchEnd { reports, verdict }
 }
 
@@ -149,13 +154,16 @@ impl<'a> Batch<'a> {
             deadline,
             failures_left,
         } = limits;
-        let mut deadline_passed = false;
+        let (mut deadline_passed, mut lock_lost) = (false, false);
+        let context = Arc::clone(self.context);
         loop {
             if self.reports.len() + self.at_gate.len() >= self.members.len()
                 && !self.at_gate.is_empty()
             {
-                self.open_gate().await;
+                self.open_gate(deadline).await;
             }
+            // A gate that is open cannot be closed again.
+            let is_open = *self.orders.borrow() == Order::Pass;
             tokio::select! {
                 biased;
                 Some(news) = self.news.recv() => self.hear(news, failures_left),
@@ -170,7 +178,11 @@ impl<'a> Batch<'a> {
                     StopWish::Gently => self.rule(BatchVerdict::Interrupted, Order::ReturnUnswapped),
                     StopWish::Now => return BatchVerdict::Abandoned,
                 },
-                () = tokio::time::sleep_until(deadline), if !deadline_passed => {
+                () = context.leases.lost(), if !lock_lost => {
+                    lock_lost = true;
+                    self.rule(BatchVerdict::LostLock, Order::ReturnUnswapped);
+                }
+                () = tokio::time::sleep_until(deadline), if !deadline_passed && !is_open => {
                     deadline_passed = true;
                     self.rule(BatchVerdict::Deadline, Order::Revert);
                 }
@@ -244,21 +256,25 @@ impl<'a> Batch<'a> {
     }
 
     /// Everybody is here: the batch's hooks have the last word.
-    async fn open_gate(&mut self) {
+    async fn open_gate(&mut self, deadline: Instant) {
         // Both are final: a host at its gate that is to go back must never see it open.
         if matches!(*self.orders.borrow(), Order::Pass | Order::Revert) {
             return;
         }
-        if self.verdict == BatchVerdict::Passed
-            && let Err(failure) = hooks::at_batch(
-                self.context,
-                HookPoint::AfterBatch,
-                self.number,
-                &self.members,
-            )
-            .await
-        {
-            return self.rule(BatchVerdict::Failed(failure.line()), Order::Revert);
+        // An interrupted batch that could only be carried to its end passes the same gate.
+        let may_pass = matches!(
+            self.verdict,
+            BatchVerdict::Passed | BatchVerdict::Interrupted
+        );
+        if may_pass {
+            let (batch, members) = (self.number, &self.members);
+            let point = HookPoint::AfterBatch;
+            if let Err(failure) = hooks::at_batch(self.context, point, batch, members).await {
+                return self.rule(BatchVerdict::Failed(failure.line()), Order::Revert);
+            }
+            if Instant::now() >= deadline {
+                return self.rule(BatchVerdict::Deadline, Order::Revert);
+            }
         }
         self.rule(BatchVerdict::Passed, Order::Pass);
     }

@@ -78,7 +78,12 @@ async fn deliver(context: &Context, name: &HostName, order: &FinishOrder) -> Res
     let mut tries = 0;
     loop {
         tries += 1;
-        match ports.driver.finish(order).await {
+        let sent = context.leases.now();
+        let result = ports.driver.finish(order).await;
+        if matches!(result, Err(HostError::Fenced { holder: Some(_) })) {
+            context.leases.learn(name, sent, &result);
+        }
+        match result {
             Err(HostError::Transport(_)) if tries < TRIES => tokio::time::sleep(PAUSE).await,
             // The answer to a try that was lost may have been "done": then the lock is no longer ours.
             Err(HostError::Fenced { holder: None }) if tries > 1 => return Ok(()),
@@ -121,10 +126,10 @@ fn order(
         .current
         .as_ref()
         .is_some_and(|current| current.dir == host.release.dir);
-    let revision = match revision_outcome(ending, swapped, outcome) {
-        RevisionOutcome::Reverted if same => RevisionOutcome::Staged,
-        revision => revision,
-    };
+    let mut revision = revision_outcome(ending, swapped, outcome);
+    if same && revision == RevisionOutcome::Reverted {
+        revision = RevisionOutcome::Staged;
+    }
     let passed = ending == Some(Ending::Passed);
     let prune = if passed && outcome == Outcome::Succeeded {
         prunable(context.job.keep, host)
@@ -256,6 +261,20 @@ fn prunable(keep: usize, host: &HostContext) -> Vec<String> {
         .map(|(_, folder)| folder.clone())
         .filter(|folder| *folder != target && !before.ends_with(&format!("/{folder}")))
         .collect()
+}
+
+/// A host of a run that ended before it had a plan.
+pub(super) fn untouched(host: &HostName) -> HostEnd {
+    HostEnd {
+        host: host.clone(),
+        result: HostResult::Untouched,
+        revision: None,
+        version: None,
+        traffic: Vec::new(),
+        durations: BTreeMap::new(),
+        failure: None,
+        mend: Vec::new(),
+    }
 }
 
 /// What `rollout.finished` says about every host of the fleet.

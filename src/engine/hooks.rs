@@ -191,6 +191,9 @@ async fn run(
         hook.number,
         host.map_or("-", HostName::as_str)
     );
+    if let Some(reason) = context.leases.lost_reason() {
+        return Err(Failure::new(reason));
+    }
     note(context, &key, false);
     context
         .say(EventKind::HookStarted {

@@ -8,6 +8,7 @@ use futures::future::join_all;
 use super::locks;
 use super::{Job, Member, World};
 use crate::drivers::host::{HostError, LockWish};
+use crate::drivers::transport::TransportError;
 use crate::model::record::FORMAT;
 use crate::model::{
     BalancerName, BalancerSeen, HostFacts, HostName, PoolName, Proof, RecordSeen, RecordStep,
@@ -33,7 +34,7 @@ pub struct Look {
 pub async fn look(job: &Job, world: &World) -> Look {
     let mut hosts = hosts(job, world, |_| LockWish::Look).await;
     learn_from_records(&mut hosts);
-    let in_the_way = locks::in_the_way(job, &hosts);
+    let in_the_way = locks::in_the_way(job, world, &hosts);
     let (facts, problems) = facts(job, world, hosts).await;
     let plan = plan(&facts, problems);
     Look {
@@ -156,10 +157,19 @@ fn view(member: &Member, hosts: &HostLooks, proofs: &BTreeMap<HostName, Proof>) 
         Some(Err(error)) => Err(explain(error)),
         None => Err("was not looked at".to_owned()),
     };
+    let is_away = matches!(
+        hosts.get(&member.spec.name),
+        Some(Err(HostError::Transport(
+            TransportError::Unreachable { .. }
+                | TransportError::Lost { .. }
+                | TransportError::Timeout { .. }
+        )))
+    );
     HostView {
         spec: member.spec.clone(),
         selected: member.selected,
         facts,
+        is_away,
         proof: proofs.get(&member.spec.name).cloned().unwrap_or_default(),
         config: member.config.clone(),
     }

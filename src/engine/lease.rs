@@ -143,6 +143,14 @@ impl Leases {
         });
     }
 
+    /// Returns when this run may touch nothing any more.
+    pub(super) async fn lost(&self) {
+        let mut lost = self.lost.subscribe();
+        if lost.wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Why this run may touch nothing any more, if so.
     pub(super) fn lost_reason(&self) -> Option<String> {
         self.lost.borrow().clone()

@@ -4,22 +4,20 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::conflict::{Conflict, Verdict, conflicts, judge, list};
 use super::inspect::{self, HostLooks};
 use super::lease::Leases;
-use super::{Job, Member, World};
+use super::{Job, Member, StopWish, World};
 use crate::drivers::host::{FinishOrder, HostError, LockWish};
 use crate::event::{Emitter, EventKind, Level};
 use crate::model::record::FORMAT;
 use crate::model::{HostName, LockOwner, LockSeen, RecordSeen, RolloutId};
 
-/// For how long the run with the smaller id keeps its part and waits for the other one to give back.
-const TIE: Duration = Duration::from_secs(5);
 /// Between two tries for a lock that is held.
 const AGAIN: Duration = Duration::from_millis(300);
-/// A lock that was not renewed for this long is abandoned; it is still never taken silently.
-pub(super) const ABANDONED: Duration = Duration::from_secs(120);
 
 /// What came of taking the locks.
 pub(super) enum Taken {
@@ -32,10 +30,12 @@ pub(super) enum Taken {
     },
     /// None is; why, for people.
     Held(String),
+    /// None is: a person or the system wants the run to end.
+    Stopped,
 }
 
-/// Whoever takes a lock from a process that may still live waits this long before it reads or changes a balancer (R3).
-const SETTLE: Duration = Duration::from_secs(20);
+/// How often a takeover is tried: where the holder's script cannot be ended, one more try changes nothing.
+const TAKEOVERS: u32 = 3;
 
 /// This process as an owner.
 pub(super) fn owner(job: &Job, since: Timestamp) -> LockOwner {
@@ -53,8 +53,13 @@ pub(super) fn owner(job: &Job, since: Timestamp) -> LockOwner {
 }
 
 /// Takes all locks, or none.
-pub(super) async fn take(job: &Job, world: &World, leases: &Leases, emitter: &Emitter) -> Taken {
-    let started = Instant::now();
+pub(super) async fn take(
+    job: &Job,
+    world: &World,
+    (leases, emitter): (&Leases, &Emitter),
+    stop: &mut watch::Receiver<StopWish>,
+) -> Taken {
+    let (started, mut takeovers) = (Instant::now(), 0);
     let me = owner(job, world.clock.wall());
     let mut settle = Duration::ZERO;
     let sent = leases.now();
@@ -65,13 +70,25 @@ pub(super) async fn take(job: &Job, world: &World, leases: &Leases, emitter: &Em
                 leases.confirmed(name, sent);
             }
         }
+        if *stop.borrow_and_update() > StopWish::None {
+            give_back(world, &hosts).await;
+            return Taken::Stopped;
+        }
         let conflicts = conflicts(&hosts, job);
         if conflicts.is_empty() {
             return finished(job, world, hosts, settle).await;
         }
         let verdict = judge(job, world, &hosts, &conflicts, started.elapsed());
         match verdict {
+            Verdict::TakeOver { .. } if takeovers >= TAKEOVERS => {
+                give_back(world, &hosts).await;
+                let whose = list(&conflicts);
+                return Taken::Held(format!(
+                    "{whose}; it could not be taken over: its script still runs there, or `lock` holds other files"
+                ));
+            }
             Verdict::TakeOver { from, why } => {
+                takeovers += 1;
                 settle = settle.max(from);
                 emitter
                     .say(EventKind::Log {
@@ -83,7 +100,7 @@ pub(super) async fn take(job: &Job, world: &World, leases: &Leases, emitter: &Em
                 retake(job, world, &me, &conflicts, &mut hosts, true).await;
             }
             Verdict::Wait => {
-                tokio::time::sleep(AGAIN).await;
+                sleep_unless(stop, AGAIN).await;
                 retake(job, world, &me, &conflicts, &mut hosts, false).await;
             }
             Verdict::GiveBack(reason) => {
@@ -91,11 +108,21 @@ pub(super) async fn take(job: &Job, world: &World, leases: &Leases, emitter: &Em
                 if started.elapsed() >= job.lock_wait {
                     return Taken::Held(reason);
                 }
-                tokio::time::sleep(AGAIN * 3).await;
+                sleep_unless(stop, AGAIN * 3).await;
+                if *stop.borrow() > StopWish::None {
+                    return Taken::Stopped;
+                }
                 hosts = inspect::hosts(job, world, |member| first_wish(member, &me)).await;
             }
         }
     }
+}
+
+/// Sleeps, unless a person or the system wants the run to end.
+async fn sleep_unless(stop: &mut watch::Receiver<StopWish>, time: Duration) {
+    let stopped = stop.wait_for(|wish| *wish > StopWish::None);
+    // When it ends early its caller looks at the wish.
+    drop(tokio::time::timeout(time, stopped).await);
 }
 
 fn first_wish(member: &Member, me: &LockOwner) -> LockWish {
@@ -103,179 +130,6 @@ fn first_wish(member: &Member, me: &LockOwner) -> LockWish {
         LockWish::Take(Box::new(me.clone()))
     } else {
         LockWish::Look
-    }
-}
-
-/// A lock that another one holds.
-struct Conflict {
-    host: HostName,
-    owner: Option<Box<LockOwner>>,
-    file: String,
-    age: Duration,
-}
-
-fn conflicts(hosts: &HostLooks, job: &Job) -> Vec<Conflict> {
-    let chosen = job.fleet.iter().filter(|member| member.selected);
-    chosen
-        .filter_map(|member| match hosts.get(&member.spec.name) {
-            Some(Ok(facts)) => match &facts.lock {
-                LockSeen::Held { owner, file, age } => Some(Conflict {
-                    host: member.spec.name.clone(),
-                    owner: owner.clone(),
-                    file: file.clone(),
-                    age: *age,
-                }),
-                LockSeen::Free | LockSeen::Ours => None,
-            },
-            _ => None,
-        })
-        .collect()
-}
-
-enum Verdict {
-    TakeOver { from: Duration, why: String },
-    Wait,
-    GiveBack(String),
-}
-
-fn judge(
-    job: &Job,
-    world: &World,
-    hosts: &HostLooks,
-    conflicts: &[Conflict],
-    waited: Duration,
-) -> Verdict {
-    let ended = |id: &RolloutId| {
-        hosts
-            .values()
-            .flatten()
-            .any(|facts| facts.rollouts.iter().any(|line| line.id == *id))
-    };
-    if conflicts.iter().all(|conflict| {
-        conflict
-            .owner
-            .as_ref()
-            .is_some_and(|owner| ended(&owner.rollout))
-    }) {
-        let why = format!(
-            "breaking the lock of {}, whose rollout has ended elsewhere",
-            list(conflicts)
-        );
-        return Verdict::TakeOver {
-            from: Duration::ZERO,
-            why,
-        };
-    }
-    if job.wishes.take_over {
-        return take_over(world, conflicts);
-    }
-    let younger = |conflict: &Conflict| {
-        conflict
-            .owner
-            .as_ref()
-            .is_none_or(|owner| owner.rollout > job.rollout && owner.command != "lock")
-    };
-    let holds_some = hosts
-        .values()
-        .flatten()
-        .any(|facts| facts.lock == LockSeen::Ours);
-    if holds_some && waited < TIE && conflicts.iter().all(younger) {
-        return Verdict::Wait;
-    }
-    Verdict::GiveBack(format!("{}; {}", list(conflicts), advice(world, conflicts)))
-}
-
-fn take_over(world: &World, conflicts: &[Conflict]) -> Verdict {
-    let mut settle = Duration::ZERO;
-    for conflict in conflicts {
-        let Some(owner) = &conflict.owner else {
-            continue;
-        };
-        if owner.command == "lock" {
-            return Verdict::GiveBack(format!(
-                "{}; a lock by hand is ended by `rollgate unlock` only",
-                list(conflicts)
-            ));
-        }
-        match world.processes.alive(&owner.process) {
-            Some(true) => {
-                return Verdict::GiveBack(format!(
-                    "{}; its process still lives on this machine: end it first",
-                    list(conflicts)
-                ));
-            }
-            Some(false) => {}
-            None => settle = SETTLE,
-        }
-    }
-    Verdict::TakeOver {
-        from: settle,
-        why: format!("taking over the lock of {}", list(conflicts)),
-    }
-}
-
-fn list(conflicts: &[Conflict]) -> String {
-    let describe = |conflict: &Conflict| {
-        let whom = conflict
-            .owner
-            .as_ref()
-            .map_or_else(|| "somebody unnamed".to_owned(), |owner| holder(owner));
-        let state = if conflict.age >= ABANDONED {
-            "abandoned, "
-        } else {
-            ""
-        };
-        format!(
-            "host `{}` ({state}held by {whom}, last renewed {}s ago)",
-            conflict.host,
-            conflict.age.as_secs()
-        )
-    };
-    let mut words: Vec<String> = conflicts.iter().take(3).map(describe).collect();
-    if conflicts.len() > 3 {
-        words.push(format!("and {} more", conflicts.len() - 3));
-    }
-    words.join(", ")
-}
-
-/// Whose lock it is, for people.
-pub(super) fn holder(owner: &LockOwner) -> String {
-    let what = owner
-        .service
-        .as_ref()
-        .map_or_else(String::new, |service| format!(" of {service}"));
-    let words = owner
-        .message
-        .as_ref()
-        .map_or_else(String::new, |message| format!(", \"{message}\""));
-    format!(
-        "{} {}{what} by {} since {:.0}{words}",
-        owner.command, owner.rollout, owner.by, owner.since
-    )
-}
-
-fn advice(world: &World, conflicts: &[Conflict]) -> String {
-    let alive = |conflict: &Conflict| {
-        conflict
-            .owner
-            .as_ref()
-            .and_then(|owner| world.processes.alive(&owner.process))
-    };
-    if conflicts
-        .iter()
-        .any(|conflict| alive(conflict) == Some(false))
-    {
-        "its process is gone: run again with `--take-over` to start afresh from what is found"
-            .to_owned()
-    } else if conflicts.iter().any(|conflict| {
-        conflict
-            .owner
-            .as_ref()
-            .is_some_and(|owner| owner.command == "lock")
-    }) {
-        "it was locked by hand".to_owned()
-    } else {
-        "wait for it, queue behind it with `--lock-wait 10m`, or, if it is dead, run with `--take-over`".to_owned()
     }
 }
 
@@ -347,12 +201,14 @@ fn unfinished(job: &Job, hosts: &HostLooks) -> Option<String> {
 }
 
 /// What would be in the way of a command that changes hosts, seen by one that only looks.
-pub(super) fn in_the_way(job: &Job, hosts: &HostLooks) -> Option<String> {
+pub(super) fn in_the_way(job: &Job, world: &World, hosts: &HostLooks) -> Option<String> {
     let held = conflicts(hosts, job);
     if held.is_empty() {
-        unfinished(job, hosts).filter(|_| !job.wishes.take_over)
-    } else {
-        Some(list(&held))
+        return unfinished(job, hosts).filter(|_| !job.wishes.take_over);
+    }
+    match judge(job, world, hosts, &held, Duration::MAX) {
+        Verdict::GiveBack(reason) => Some(reason),
+        Verdict::TakeOver { .. } | Verdict::Wait => None,
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod batch;
 mod bound;
+mod conflict;
 mod context;
 mod finish;
 mod hooks;

@@ -109,6 +109,10 @@ impl Emitter {
 
     fn accept(&self, kind: EventKind, durable: bool) -> BoxFuture<'static, Result<(), String>> {
         let mut inner = self.lock();
+        if inner.state.finished {
+            // `rollout.finished` is the last event, whatever somebody still has to say.
+            return Box::pin(std::future::ready(Ok(())));
+        }
         inner.seq += 1;
         let event = Event {
             v: FORMAT,

@@ -39,6 +39,8 @@ pub struct HostView {
     pub selected: bool,
     /// What was seen there, or why nothing was.
     pub facts: Result<HostFacts, String>,
+    /// Whether nothing was seen because it does not answer, and for no other reason.
+    pub is_away: bool,
     /// What its service showed when asked once.
     pub proof: Proof,
     /// The digest of what would reach the process besides the artifact.

@@ -12,6 +12,10 @@ pub fn refusals(facts: &Facts) -> Vec<String> {
     for host in &facts.hosts {
         host_refusals(facts, host, &mut reasons);
     }
+    let mut chosen = facts.hosts.iter().filter(|host| host.selected);
+    if reasons.is_empty() && chosen.all(|host| host.facts.is_err()) {
+        reasons.push("none of the hosts that were chosen could be reached".to_owned());
+    }
     balancer_refusals(facts, &mut reasons);
     release_refusals(facts, &mut reasons);
     reasons
@@ -25,7 +29,8 @@ fn host_refusals(facts: &Facts, host: &HostView, reasons: &mut Vec<String>) {
     let seen = match &host.facts {
         Ok(seen) => seen,
         Err(reason) => {
-            if facts.strategy.unreachable == Unreachable::Fail {
+            // A refused key or a folder that may not be written is no host that happens to be away.
+            if facts.strategy.unreachable == Unreachable::Fail || !host.is_away {
                 reasons.push(format!("host `{name}`: {reason}"));
             }
             return;

@@ -1,6 +1,5 @@
 //! Faults that a review found: each of these failed before it was mended.
 
-#![allow(unused_imports, reason = "committed in two steps")]
 use std::time::Duration;
 
 use rollgate::engine::StopWish;
@@ -10,11 +9,13 @@ use tokio::sync::watch;
 
 use crate::support::world::{Events, Fault, Fleet, NEW, OLD, Shared, Sim, When, lock};
 
+type Act = Box<dyn FnOnce(&mut Sim) + Send>;
+
 /// Does something to the world, once, when an event of that name (about that host) is heard.
 struct Once {
     at: (&'static str, Option<&'static str>),
     sim: Shared,
-    act: Option<Box<dyn FnOnce(&mut Sim) + Send>>,
+    act: Option<Act>,
 }
 
 impl Sink for Once {
@@ -136,6 +137,64 @@ async fn a_revert_leaves_an_operators_drain_alone() {
     }
 }
 
+/// 4: a lock that is taken away at any time, also late, ends the run with 4 and nothing further.
+#[tokio::test(start_paused = true)]
+async fn a_lock_taken_in_the_last_soak_is_never_a_success() {
+    for host in ["h1", "h3"] {
+        let mut fleet = Fleet::new(4);
+        fleet.job.strategy.soak = Duration::from_secs(60);
+        let (outcome, events) = with(&fleet, ("host.enabled", Some(host)), move |sim| {
+            let thief = LockToken::new("beef").unwrap();
+            sim.hosts
+                .get_mut(host)
+                .unwrap()
+                .owner
+                .as_mut()
+                .unwrap()
+                .token = thief;
+        })
+        .await;
+        assert_eq!(outcome, Outcome::Locked, "{host}: {:?}", events.last());
+        if host == "h1" {
+            let said = serde_json::to_string(&events).unwrap();
+            assert!(
+                !said.contains(r#""host":"h3","batch":2"#),
+                "batch 2 was begun"
+            );
+        }
+    }
+}
+
+/// 5: Ctrl-C is heard while queueing behind another run's lock.
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_is_heard_in_the_queue() {
+    let mut fleet = Fleet::new(4);
+    fleet.job.lock_wait = Duration::from_secs(600);
+    let mut stranger = None;
+    std::mem::swap(
+        &mut stranger,
+        &mut lock(&fleet.sim).hosts.get_mut("h4").unwrap().owner,
+    );
+    lock(&fleet.sim).hosts.get_mut("h4").unwrap().owner =
+        Some(super::others::owner("20260101T000000Z-0001", "deploy"));
+    let (say, wishes) = watch::channel(StopWish::None);
+    let began = tokio::time::Instant::now();
+    let press = async move {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        say.send_replace(StopWish::Gently);
+        // Kept until the end, as the real listener is.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    };
+    let ((outcome, _), ()) = tokio::join!(fleet.run_until(wishes), press);
+    assert_eq!(outcome, Outcome::Interrupted);
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(lock(&fleet.sim).hosts["h1"].owner.is_none());
+}
+
 /// 7a: `revert-all` counts hosts that others took out.
 #[tokio::test(start_paused = true)]
 async fn revert_all_counts_hosts_that_others_took_out() {
@@ -180,6 +239,28 @@ async fn a_forgotten_drain_of_an_operator_is_told_again_too() {
     let said = serde_json::to_string(&events).unwrap();
     assert!(said.contains("balancer.reset"));
     assert_eq!(lock(&fleet.sim).servers["h1"].admin, Admin::Drain);
+}
+
+/// 10: stopped before its first batch, a run leaves no record, and the next one is not in its way.
+#[tokio::test(start_paused = true)]
+async fn a_run_stopped_before_its_first_batch_leaves_no_record() {
+    for at in 1..=8 {
+        let fleet = Fleet::new(4);
+        let (say, wishes) = watch::channel(StopWish::None);
+        let events = Events::default();
+        let stop = super::courses::StopAt(at, say, StopWish::Gently);
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(events.clone()), Box::new(stop)];
+        let outcome = fleet.run_with(wishes, sinks).await;
+        let said = serde_json::to_string(&*events.0.lock().unwrap()).unwrap();
+        if !said.contains("batch.started") {
+            assert_eq!(outcome, Outcome::Interrupted, "at {at}");
+            let sim = lock(&fleet.sim);
+            assert!(
+                sim.hosts.values().all(|host| host.record.is_none()),
+                "at {at}: {said}"
+            );
+        }
+    }
 }
 
 /// 11: a restart of the release that was there already is no release that was taken back.

@@ -27,6 +27,9 @@ impl Run {
         {
             return Some(ended);
         }
+        if let Some(ended) = self.lost_lock() {
+            return Some(ended);
+        }
         if *self.stop.borrow() > StopWish::None {
             return Some(Ended::new(RunEnd::Interrupted, "interrupted"));
         }
@@ -44,6 +47,12 @@ impl Run {
         } else {
             self.within_bound(hosts, queue).await
         }
+    }
+
+    /// Whether a lock was taken away, whatever else happened.
+    pub(super) fn lost_lock(&self) -> Option<Ended> {
+        let reason = self.context.leases.lost_reason()?;
+        Some(Ended::new(RunEnd::LostLock, reason))
     }
 
     async fn pause(&mut self, hosts: &[HostName]) -> Option<Ended> {

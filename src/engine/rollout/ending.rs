@@ -8,7 +8,7 @@ use crate::cycle::Ending;
 use crate::engine::context::{Stopwatch, rounded};
 use crate::engine::finish::{self, History, Reports};
 use crate::engine::outcome::{RunEnd, decide};
-use crate::engine::{StopWish, hooks};
+use crate::engine::{Job, StopWish, hooks};
 use crate::event::{Emitter, EventKind};
 use crate::model::{HookPoint, HostName, Outcome};
 use crate::plan::Plan;
@@ -16,8 +16,8 @@ use crate::plan::Plan;
 impl Run {
     pub(super) async fn finish(self, ended: Ended) -> Outcome {
         let endings: Vec<Ending> = self.reports.values().map(|report| report.ending).collect();
-        let outcome = decide(ended.end, &endings, self.failures);
-        let reasons: Vec<String> = ended.reason.into_iter().collect();
+        let mut outcome = decide(ended.end, &endings, self.failures);
+        let reasons: Vec<String> = ended.reason.iter().cloned().collect();
         if ended.end != RunEnd::Completed
             && let Some(reason) = reasons.first()
         {
@@ -28,7 +28,7 @@ impl Run {
                 .await;
             self.failure_hooks().await;
         }
-        let abandoned = *self.stop.borrow() == StopWish::Now;
+        let abandoned = ended.end == RunEnd::Abandoned;
         if outcome != Outcome::Locked && !abandoned {
             let history = if outcome == Outcome::Interrupted {
                 History::Nothing
@@ -48,6 +48,10 @@ impl Run {
             self.context
                 .say(EventKind::LockReleased { hosts: released })
                 .await;
+        }
+        if self.lost_lock().is_some() {
+            // Also when it was noticed by the very last word: nobody knows what its new holder does.
+            outcome = Outcome::Locked;
         }
         let seen = if abandoned {
             BTreeMap::new()
@@ -81,11 +85,27 @@ impl Run {
 pub(super) struct Closing {
     pub(super) emitter: Arc<Emitter>,
     pub(super) watch: Stopwatch,
+    /// Every host of the playbook, for a run that ends before it has a plan.
+    pub(super) fleet: Vec<HostName>,
 }
 
 impl Closing {
+    /// The clock starts here.
+    pub(super) fn new(job: &Job, emitter: &Arc<Emitter>) -> Self {
+        Self {
+            emitter: Arc::clone(emitter),
+            watch: Stopwatch::start(),
+            fleet: job
+                .fleet
+                .iter()
+                .map(|member| member.spec.name.clone())
+                .collect(),
+        }
+    }
+
     pub(super) async fn without_plan(&self, outcome: Outcome, reasons: Vec<String>) -> Outcome {
-        self.finished(outcome, reasons, Vec::new()).await
+        let ends = self.fleet.iter().map(finish::untouched).collect();
+        self.finished(outcome, reasons, ends).await
     }
 
     pub(super) async fn with_plan(

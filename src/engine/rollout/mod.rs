@@ -18,8 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::ending::Closing;
 use self::run::Run;
-use super::context::{Context, HostContext, HostLedger, Stopwatch};
-use super::finish::{self, Reports};
+use super::context::{Context, HostContext, HostLedger};
+use super::finish;
 use super::inspect::{self, HostLooks};
 use super::lease::Leases;
 use super::locks::{self, Taken};
@@ -36,17 +36,16 @@ pub async fn deploy(
     emitter: Arc<Emitter>,
     mut stop: watch::Receiver<StopWish>,
 ) -> Outcome {
-    let watch = Stopwatch::start();
+    let closing = Closing::new(&job, &emitter);
     say_started(&job, &emitter).await;
     let deadline = Instant::now() + job.strategy.deadline;
-    let closing = Closing {
-        emitter: Arc::clone(&emitter),
-        watch,
-    };
     let leases = Arc::new(Leases::new(Arc::clone(&world.clock), world.hosts.clone()));
-    let (mut hosts, settle) = match locks::take(&job, &world, &leases, &emitter).await {
+    let stopped = || vec!["stopped before the first change".to_owned()];
+    let said = (leases.as_ref(), emitter.as_ref());
+    let (mut hosts, settle) = match locks::take(&job, &world, said, &mut stop).await {
         Taken::All { hosts, settle } => (hosts, settle),
         Taken::Held(reason) => return closing.without_plan(Outcome::Locked, vec![reason]).await,
+        Taken::Stopped => return closing.without_plan(Outcome::Interrupted, stopped()).await,
     };
     inspect::learn_from_records(&mut hosts);
     emitter
@@ -57,8 +56,19 @@ pub async fn deploy(
     let keeper = Arc::clone(&leases);
     let names = locked(&hosts);
     let _keeper = AbortOnDropHandle::new(tokio::spawn(async move { keeper.keep(names).await }));
-    tokio::time::sleep(settle).await;
-    let (facts, problems) = inspect::facts(&job, &world, hosts.clone()).await;
+    let looking = async {
+        tokio::time::sleep(settle).await;
+        inspect::facts(&job, &world, hosts.clone()).await
+    };
+    let looked = tokio::select! {
+        biased;
+        () = between::stopped(&mut stop) => None,
+        looked = looking => Some(looked),
+    };
+    let Some((facts, problems)) = looked else {
+        give_back(&job, &world, &emitter, &hosts).await;
+        return closing.without_plan(Outcome::Interrupted, stopped()).await;
+    };
     let plan = inspect::plan(&facts, problems);
     say_plan(&emitter, &plan).await;
     if !plan.refused.is_empty() {
@@ -69,26 +79,13 @@ pub async fn deploy(
     if *stop.borrow_and_update() > StopWish::None {
         give_back(&job, &world, &emitter, &hosts).await;
         return closing
-            .with_plan(
-                Outcome::Interrupted,
-                vec!["stopped before the first change".to_owned()],
-                &plan,
-            )
+            .with_plan(Outcome::Interrupted, stopped(), &plan)
             .await;
     }
     let context = Arc::new(context(job, world, plan, emitter, leases, &hosts));
-    Run {
-        context,
-        looks: hosts,
-        deadline,
-        stop,
-        reports: Reports::new(),
-        failures: 0,
-        batch: 0,
-        closing,
-    }
-    .go()
-    .await
+    Run::new(context, hosts, (deadline, stop), closing)
+        .go()
+        .await
 }
 
 async fn say_started(job: &Job, emitter: &Emitter) {

@@ -48,6 +48,25 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// A rollout that has begun nothing yet.
+    pub(super) fn new(
+        context: Arc<Context>,
+        looks: HostLooks,
+        (deadline, stop): (Instant, watch::Receiver<StopWish>),
+        closing: Closing,
+    ) -> Self {
+        Self {
+            context,
+            looks,
+            deadline,
+            stop,
+            reports: Reports::new(),
+            failures: 0,
+            batch: 0,
+            closing,
+        }
+    }
+
     pub(super) async fn go(mut self) -> Outcome {
         if self.context.plan.is_empty() {
             return self.nothing_to_do().await;
@@ -64,12 +83,25 @@ impl Run {
             {
                 self.revert_earlier().await;
             }
-            if ended.end == RunEnd::Completed {
+            if ended.end == RunEnd::Completed && self.lost_lock().is_none() {
                 ended = self.after_rollout(ended).await;
             }
-            ended
+            self.lost_lock().unwrap_or(ended)
         };
+        if ended.end == RunEnd::Interrupted && self.has_begun_nothing() {
+            let reasons = vec!["stopped before the first change".to_owned()];
+            return self.undone(Outcome::Interrupted, reasons).await;
+        }
         self.finish(ended).await
+    }
+
+    /// Whether neither a batch nor a hook was begun.
+    fn has_begun_nothing(&self) -> bool {
+        let hooks = self.context.hooks.lock();
+        self.batch == 0
+            && hooks
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .is_empty()
     }
 
     async fn nothing_to_do(self) -> Outcome {

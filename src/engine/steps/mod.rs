@@ -89,6 +89,7 @@ impl Turn<'_> {
     /// The same with a fixed end.
     pub(super) async fn pause_until(&mut self, end: Instant) -> StepResult {
         loop {
+            self.still_ours()?;
             if self.cycle.is_steered_by(*self.orders.borrow()) {
                 return Err(StepEnd::Steered);
             }
@@ -106,10 +107,17 @@ impl Turn<'_> {
         }
     }
 
+    /// A run that lost one of its locks touches no host any more, also none whose own lock still holds (F7).
+    pub(super) fn still_ours(&self) -> StepResult {
+        let lost = self.context.leases.lost_reason();
+        lost.map_or(Ok(()), |reason| Err(StepEnd::Fenced(Failure::new(reason))))
+    }
+
     /// Writes the host's record and so confirms its lock.
     pub(super) async fn write_record(&self, record: &Record) -> StepResult {
         let started = Instant::now();
         loop {
+            self.still_ours()?;
             let sent = self.context.leases.now();
             let result = self.ports.driver.write_record(record).await;
             self.context.leases.learn(self.name, sent, &result);

@@ -94,6 +94,7 @@ fn recipe(turn: &Turn<'_>, release: &ReleaseRef) -> StepResult<Run> {
 async fn carry_out(turn: &Turn<'_>, order: &SwapOrder, what: &str) -> StepResult {
     let started = Instant::now();
     let swapped = loop {
+        turn.still_ours()?;
         let sent = turn.context.leases.now();
         let result = turn.ports.driver.swap(order).await;
         turn.context.leases.learn(turn.name, sent, &result);

@@ -1,0 +1,191 @@
+//! Locks that others hold: whose they are, and what is done about them (F7). Decides; takes nothing.
+
+use std::time::Duration;
+
+use super::inspect::HostLooks;
+use super::{Job, World};
+use crate::model::{HostName, LockOwner, LockSeen, RolloutId};
+
+/// For how long the run with the smaller id keeps its part and waits for the other one to give back.
+const TIE: Duration = Duration::from_secs(5);
+/// A lock that was not renewed for this long is abandoned; it is still never taken silently.
+const ABANDONED: Duration = Duration::from_secs(120);
+
+/// Whoever takes a lock from a process that may still live waits this long before it reads or changes a balancer (R3).
+const SETTLE: Duration = Duration::from_secs(20);
+
+/// A lock that another one holds.
+pub(super) struct Conflict {
+    pub(super) host: HostName,
+    pub(super) owner: Option<Box<LockOwner>>,
+    pub(super) file: String,
+    pub(super) age: Duration,
+}
+
+pub(super) fn conflicts(hosts: &HostLooks, job: &Job) -> Vec<Conflict> {
+    let chosen = job.fleet.iter().filter(|member| member.selected);
+    chosen
+        .filter_map(|member| match hosts.get(&member.spec.name) {
+            Some(Ok(facts)) => match &facts.lock {
+                LockSeen::Held { owner, file, age } => Some(Conflict {
+                    host: member.spec.name.clone(),
+                    owner: owner.clone(),
+                    file: file.clone(),
+                    age: *age,
+                }),
+                LockSeen::Free | LockSeen::Ours => None,
+            },
+            _ => None,
+        })
+        .collect()
+}
+
+/// What is done about locks that others hold.
+pub(super) enum Verdict {
+    TakeOver { from: Duration, why: String },
+    Wait,
+    GiveBack(String),
+}
+
+pub(super) fn judge(
+    job: &Job,
+    world: &World,
+    hosts: &HostLooks,
+    conflicts: &[Conflict],
+    waited: Duration,
+) -> Verdict {
+    let ended = |id: &RolloutId| {
+        hosts
+            .values()
+            .flatten()
+            .any(|facts| facts.rollouts.iter().any(|line| line.id == *id))
+    };
+    if conflicts.iter().all(|conflict| {
+        conflict
+            .owner
+            .as_ref()
+            .is_some_and(|owner| ended(&owner.rollout))
+    }) {
+        let why = format!(
+            "breaking the lock of {}, whose rollout has ended elsewhere",
+            list(conflicts)
+        );
+        return Verdict::TakeOver {
+            from: Duration::ZERO,
+            why,
+        };
+    }
+    if job.wishes.take_over {
+        return take_over(world, conflicts);
+    }
+    let younger = |conflict: &Conflict| {
+        conflict
+            .owner
+            .as_ref()
+            .is_none_or(|owner| owner.rollout > job.rollout && owner.command != "lock")
+    };
+    let holds_some = hosts
+        .values()
+        .flatten()
+        .any(|facts| facts.lock == LockSeen::Ours);
+    if holds_some && waited < TIE && conflicts.iter().all(younger) {
+        return Verdict::Wait;
+    }
+    Verdict::GiveBack(format!("{}; {}", list(conflicts), advice(world, conflicts)))
+}
+
+fn take_over(world: &World, conflicts: &[Conflict]) -> Verdict {
+    let mut settle = Duration::ZERO;
+    for conflict in conflicts {
+        let Some(owner) = &conflict.owner else {
+            // Whoever it is cannot be proven dead.
+            settle = SETTLE;
+            continue;
+        };
+        if owner.command == "lock" {
+            return Verdict::GiveBack(format!(
+                "{}; a lock by hand is ended by `rollgate unlock` only",
+                list(conflicts)
+            ));
+        }
+        match world.processes.alive(&owner.process) {
+            Some(true) => {
+                return Verdict::GiveBack(format!(
+                    "{}; its process still lives on this machine: end it first",
+                    list(conflicts)
+                ));
+            }
+            Some(false) => {}
+            None => settle = SETTLE,
+        }
+    }
+    Verdict::TakeOver {
+        from: settle,
+        why: format!("taking over the lock of {}", list(conflicts)),
+    }
+}
+
+pub(super) fn list(conflicts: &[Conflict]) -> String {
+    let describe = |conflict: &Conflict| {
+        let whom = conflict
+            .owner
+            .as_ref()
+            .map_or_else(|| "somebody unnamed".to_owned(), |owner| holder(owner));
+        let state = if conflict.age >= ABANDONED {
+            "abandoned, "
+        } else {
+            ""
+        };
+        format!(
+            "host `{}` ({state}held by {whom}, last renewed {}s ago)",
+            conflict.host,
+            conflict.age.as_secs()
+        )
+    };
+    let mut words: Vec<String> = conflicts.iter().take(3).map(describe).collect();
+    if conflicts.len() > 3 {
+        words.push(format!("and {} more", conflicts.len() - 3));
+    }
+    words.join(", ")
+}
+
+/// Whose lock it is, for people.
+pub(super) fn holder(owner: &LockOwner) -> String {
+    let what = owner
+        .service
+        .as_ref()
+        .map_or_else(String::new, |service| format!(" of {service}"));
+    let words = owner
+        .message
+        .as_ref()
+        .map_or_else(String::new, |message| format!(", \"{message}\""));
+    format!(
+        "{} {}{what} by {} since {:.0}{words}",
+        owner.command, owner.rollout, owner.by, owner.since
+    )
+}
+
+fn advice(world: &World, conflicts: &[Conflict]) -> String {
+    let alive = |conflict: &Conflict| {
+        conflict
+            .owner
+            .as_ref()
+            .and_then(|owner| world.processes.alive(&owner.process))
+    };
+    if conflicts
+        .iter()
+        .any(|conflict| alive(conflict) == Some(false))
+    {
+        "its process is gone: run again with `--take-over` to start afresh from what is found"
+            .to_owned()
+    } else if conflicts.iter().any(|conflict| {
+        conflict
+            .owner
+            .as_ref()
+            .is_some_and(|owner| owner.command == "lock")
+    }) {
+        "it was locked by hand".to_owned()
+    } else {
+        "wait for it, queue behind it with `--lock-wait 10m`, or, if it is dead, run with `--take-over`".to_owned()
+    }
+}
