@@ -164,6 +164,7 @@ fn facts(fleet: &[Found]) -> Facts {
         tools: vec![],
         version_checked: true,
         wishes: Wishes::default(),
+        resumes: None,
     }
 }
 

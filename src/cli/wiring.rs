@@ -166,6 +166,7 @@ fn job(loaded: &Loaded, subject: &Subject, options: Options) -> Result<Job, Stri
             replace_artifact: subject.replace_artifact,
             take_over: subject.take_over,
         },
+        resumes: None,
         lock_wait: options.lock_wait,
         approved: options.approved,
         options: kept_options(subject),

@@ -71,6 +71,53 @@ impl HostCycle {
         }
     }
 
+    /// A host of a rollout that was cut off, on which the new release runs: what is left from its proof on. Whether it was put back into
+    /// traffic is not known, so it may have been.
+    pub fn from_proof(traits: Traits, hooks: &[HookPoint]) -> Self {
+        let mut cycle = Self::new(traits, hooks);
+        let is_left = |step: &Step| {
+            !matches!(
+                step,
+                Step::Drain
+                    | Step::Swap
+                    | Step::Hook(HookPoint::BeforeDrain | HookPoint::AfterDrain)
+            )
+        };
+        cycle.steps.retain(is_left);
+        cycle.begun = Begun {
+            drain: true,
+            swap: true,
+            enable: true,
+        };
+        cycle
+    }
+
+    /// A host of a rollout that was cut off, on its way back. `swap`: the release before must be swapped in again; `reverted`: its swap
+    /// is, or was before, taken back.
+    pub fn back(traits: Traits, (swap, reverted): (bool, bool), cause: Failure) -> Self {
+        if swap {
+            return Self::passed_earlier(traits, cause);
+        }
+        let mut cycle = Self {
+            traits,
+            steps: VecDeque::new(),
+            begun: Begun {
+                drain: true,
+                ..Begun::default()
+            },
+            mode: Mode::Forward,
+            failure: Some(cause),
+        };
+        cycle.unwind();
+        if let Mode::Unwinding { end, .. } = &mut cycle.mode
+            && reverted
+        {
+            *end = Ending::Reverted;
+            cycle.begun.swap = true;
+        }
+        cycle
+    }
+
     /// A host that passed its gate in an earlier batch and is now taken back (`on_failure = "revert-all"`).
     pub fn passed_earlier(traits: Traits, cause: Failure) -> Self {
         let begun = Begun {
@@ -149,6 +196,14 @@ impl HostCycle {
                 self.mode = Mode::Ended(Ending::Stranded);
             }
             Mode::Ended(_) => {}
+        }
+    }
+
+    /// It cannot go on, for a reason that is none of its own: back, as after a failure, also under `halt`.
+    pub fn turn_back(&mut self, why: Failure) {
+        if self.mode == Mode::Forward {
+            self.failure.get_or_insert(why);
+            self.unwind();
         }
     }
 

@@ -13,7 +13,7 @@ use super::{StopWish, hooks};
 use crate::cycle::{Ending, HostCycle, Order, Traits};
 use crate::event::EventKind;
 use crate::model::{Failure, HookPoint, HostName, OnFailure};
-use crate::plan::Standing;
+use crate::plan::{Standing, Start};
 
 /// Why a batch ended as it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) enum BatchVerdict {
     Passed,
     /// It failed: the reason.
     Failed(String),
+    /// Others use up what may be out of traffic: what was not begun went back, what was begun went to its end.
+    Stopped(String),
     /// A person or the system wanted the run to end; hosts are at a safe end.
     Interrupted,
     /// The same at once: hosts are where they are.
@@ -92,7 +94,7 @@ fn last_word(
             let seconds = rounded(watch.elapsed());
             return EventKind::BatchFinished { batch, seconds };
         }
-        BatchVerdict::Failed(reason) => reason.clone(),
+        BatchVerdict::Failed(reason) | BatchVerdict::Stopped(reason) => reason.clone(),
         BatchVerdict::Interrupted | BatchVerdict::Abandoned => "interrupted".to_owned(),
         BatchVerdict::Deadline => "the deadline passed".to_owned(),
         BatchVerdict::LostLock => {
@@ -195,6 +197,9 @@ impl<'a> Batch<'a> {
             News::AtGate(host) => {
                 self.at_gate.insert(host);
             }
+            News::NoRoom(reason) => {
+                self.rule(BatchVerdict::Stopped(reason), Order::ReturnUnswapped);
+            }
             News::Fenced => self.rule(BatchVerdict::LostLock, Order::ReturnUnswapped),
             News::Failed(host) => {
                 // A host that was out of traffic before is named, and is no failure of the run (F6).
@@ -264,7 +269,7 @@ impl<'a> Batch<'a> {
         // An interrupted batch that could only be carried to its end passes the same gate.
         let may_pass = matches!(
             self.verdict,
-            BatchVerdict::Passed | BatchVerdict::Interrupted
+            BatchVerdict::Passed | BatchVerdict::Interrupted | BatchVerdict::Stopped(_)
         );
         if may_pass {
             let (batch, members) = (self.number, &self.members);
@@ -313,5 +318,11 @@ pub(super) fn traits(context: &Context, name: &HostName) -> Option<Traits> {
 
 fn cycle(context: &Context, name: &HostName) -> Option<HostCycle> {
     let traits = traits(context, name)?;
-    Some(HostCycle::new(traits, &hooks::host_points(context, name)))
+    let hooks = hooks::host_points(context, name);
+    Some(match context.host(name)?.planned.start {
+        Start::Proof => HostCycle::from_proof(traits, &hooks),
+        Start::First | Start::Back { .. } | Start::Passed | Start::Rest | Start::Stranded(_) => {
+            HostCycle::new(traits, &hooks)
+        }
+    })
 }

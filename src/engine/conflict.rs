@@ -11,6 +11,9 @@ const TIE: Duration = Duration::from_secs(5);
 /// A lock that was not renewed for this long is abandoned; it is still never taken silently.
 const ABANDONED: Duration = Duration::from_secs(120);
 
+/// A run whose rollout has ended elsewhere has let go of all its locks after this time, or never will.
+const ENDING: Duration = Duration::from_secs(60);
+
 /// Whoever takes a lock from a process that may still live waits this long before it reads or changes a balancer (R3).
 const SETTLE: Duration = Duration::from_secs(20);
 
@@ -60,12 +63,14 @@ pub(super) fn judge(
             .flatten()
             .any(|facts| facts.rollouts.iter().any(|line| line.id == *id))
     };
-    if conflicts.iter().all(|conflict| {
-        conflict
-            .owner
-            .as_ref()
-            .is_some_and(|owner| ended(&owner.rollout))
-    }) {
+    // A run that ends just now still closes its hosts one by one.
+    let is_left = |conflict: &Conflict| {
+        conflict.owner.as_ref().is_some_and(|owner| {
+            let gone = world.processes.alive(&owner.process) == Some(false);
+            ended(&owner.rollout) && (gone || conflict.age >= ENDING)
+        })
+    };
+    if conflicts.iter().all(is_left) {
         let why = format!(
             "breaking the lock of {}, whose rollout has ended elsewhere",
             list(conflicts)
@@ -76,7 +81,18 @@ pub(super) fn judge(
         };
     }
     if job.wishes.take_over {
-        return take_over(world, conflicts);
+        return take_over(world, conflicts, Duration::ZERO);
+    }
+    // A process that is known to be gone, or whose lock is abandoned, has left its rollout to whoever goes on with it (F7).
+    let is_resumed = |conflict: &Conflict| {
+        let resumes = job.resumes.as_ref();
+        conflict
+            .owner
+            .as_ref()
+            .is_some_and(|owner| resumes.is_some_and(|resumes| resumes.rollout == owner.rollout))
+    };
+    if conflicts.iter().all(is_resumed) {
+        return take_over(world, conflicts, ABANDONED);
     }
     let younger = |conflict: &Conflict| {
         conflict
@@ -94,7 +110,8 @@ pub(super) fn judge(
     Verdict::GiveBack(format!("{}; {}", list(conflicts), advice(world, conflicts)))
 }
 
-fn take_over(world: &World, conflicts: &[Conflict]) -> Verdict {
+/// Takes the locks over from processes that do not live on this machine; from one that may live elsewhere only when its lock is `old`.
+fn take_over(world: &World, conflicts: &[Conflict], old: Duration) -> Verdict {
     let mut settle = Duration::ZERO;
     for conflict in conflicts {
         let Some(owner) = &conflict.owner else {
@@ -116,6 +133,12 @@ fn take_over(world: &World, conflicts: &[Conflict]) -> Verdict {
                 ));
             }
             Some(false) => {}
+            None if conflict.age < old => {
+                return Verdict::GiveBack(format!(
+                    "{}; whether its process still lives cannot be told from here: when it is dead, run with `--take-over`, or wait until its lock is abandoned (two minutes)",
+                    list(conflicts)
+                ));
+            }
             None => settle = SETTLE,
         }
     }
@@ -176,16 +199,15 @@ fn advice(world: &World, conflicts: &[Conflict]) -> String {
         .iter()
         .any(|conflict| alive(conflict) == Some(false))
     {
-        "its process is gone: run again with `--take-over` to start afresh from what is found"
-            .to_owned()
+        "its process is gone: `rollgate resume` goes on with it, `rollgate abort` takes it back, and `--take-over` starts afresh from what is found".to_owned()
     } else if conflicts.iter().any(|conflict| {
         conflict
             .owner
             .as_ref()
             .is_some_and(|owner| owner.command == "lock")
     }) {
-        "it was locked by hand".to_owned()
+        "it was locked by hand: `rollgate unlock` ends that".to_owned()
     } else {
-        "wait for it, queue behind it with `--lock-wait 10m`, or, if it is dead, run with `--take-over`".to_owned()
+        "wait for it, queue behind it with `--lock-wait 10m`, or, if it is dead, go on with it (`rollgate resume`), take it back (`rollgate abort`) or start afresh (`--take-over`)".to_owned()
     }
 }

@@ -1,6 +1,6 @@
 //! What all parts of one rollout share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub(super) struct HostLedger {
     pub(super) found: Vec<FoundTraffic>,
     /// What runs there; `None` while nobody knows.
     pub(super) runs: Option<ReleaseRef>,
+    /// Whether the new release was ever begun to be swapped in.
+    pub(super) swapped: bool,
     /// Whether it was put into traffic and not taken out by rollgate since: then a state of less traffic is an operator's.
     pub(super) enabled: bool,
     /// Seconds by phase.
@@ -87,6 +89,8 @@ pub(super) struct Context {
     pub(super) hosts: BTreeMap<HostName, HostContext>,
     /// Hooks begun, and whether they ended, for the records.
     pub(super) hooks: Mutex<BTreeMap<String, bool>>,
+    /// Hooks that ended in an earlier attempt of this rollout: they are not run again.
+    pub(super) hooks_before: BTreeSet<String>,
     /// Hosts that failed so far.
     pub(super) failed: Mutex<Vec<HostName>>,
 }

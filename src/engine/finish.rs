@@ -15,8 +15,9 @@ use crate::drivers::host::{FinishOrder, HostError, RecordEnd};
 use crate::event::HostEnd;
 use crate::model::record::FORMAT;
 use crate::model::{
-    BalancerName, BalancerSeen, HostFacts, HostName, HostResult, LockSeen, Outcome, Record,
+    Admin, BalancerName, BalancerSeen, HostFacts, HostName, HostResult, LockSeen, Outcome, Record,
     RecordSeen, RecordStep, Revision, RevisionLine, RevisionOutcome, RolloutLine, TrafficSeen,
+    TrafficState,
 };
 use crate::plan::{HostAction, Plan, PlannedHost, Standing, release};
 
@@ -60,7 +61,16 @@ pub(super) async fn close(
     };
     let mut released = Vec::new();
     let mut complaints = Vec::new();
-    for (name, result) in join_all(ours.map(one)).await {
+    // A look whose answer was lost may have taken the lock all the same.
+    let doubtful = looks.iter().filter(|(_, look)| look.is_err());
+    let doubtful: HostLooks = doubtful
+        .map(|(name, look)| (name.clone(), look.clone()))
+        .collect();
+    let (ended, _) = futures::join!(
+        join_all(ours.map(one)),
+        super::locks::give_back(&context.world, &doubtful)
+    );
+    for (name, result) in ended {
         match result {
             Ok(()) => released.push(name),
             Err(error) => complaints.push(format!(
@@ -76,17 +86,21 @@ async fn deliver(context: &Context, name: &HostName, order: &FinishOrder) -> Res
         return Ok(());
     };
     let mut tries = 0;
+    // A renewal under way may find the lock gone from here on.
+    context.leases.retire(name);
     loop {
         tries += 1;
-        let sent = context.leases.now();
         let result = ports.driver.finish(order).await;
-        if matches!(result, Err(HostError::Fenced { holder: Some(_) })) {
-            context.leases.learn(name, sent, &result);
+        if let Err(HostError::Fenced { holder }) = &result
+            && tries == 1
+        {
+            // Nothing of ours has released it yet: somebody else has.
+            context.leases.taken_away(name, holder.as_deref());
         }
         match result {
             Err(HostError::Transport(_)) if tries < TRIES => tokio::time::sleep(PAUSE).await,
-            // The answer to a try that was lost may have been "done": then the lock is no longer ours.
-            Err(HostError::Fenced { holder: None }) if tries > 1 => return Ok(()),
+            // The answer to a try that was lost may have been "done": then the lock is no longer ours, and may be another's by now.
+            Err(HostError::Fenced { .. }) if tries > 1 => return Ok(()),
             result => return result,
         }
     }
@@ -104,7 +118,7 @@ fn order(
         id: context.job.rollout.clone(),
         command: context.job.command.clone(),
         outcome: outcome.as_str().to_owned(),
-        exit_code: outcome.exit_status().code(),
+        exit_code: outcome.exit_status_of(&context.job.command).code(),
         at: context.world.clock.wall(),
         revision: Some(context.revision()),
     };
@@ -174,18 +188,35 @@ fn record_end(
             let record = context.record(host, RecordStep::Planned);
             RecordEnd::Put(Box::new(Record { left, ..record }))
         }
+        // Its turn did not come in this attempt, and its record tells of an earlier one.
+        None if outcome == Outcome::Interrupted && context.job.earlier_record(facts).is_some() => {
+            RecordEnd::Keep
+        }
         None if outcome == Outcome::Interrupted => {
             RecordEnd::Put(Box::new(context.record(host, RecordStep::Planned)))
         }
         // Never begun: what an earlier rollout said about a stranded host still holds.
-        None => earlier_record(facts),
+        None => earlier_record(facts, host),
         Some(Ending::Passed | Ending::Returned | Ending::Reverted) => RecordEnd::Remove,
     }
 }
 
-fn earlier_record(facts: &HostFacts) -> RecordEnd {
+/// An earlier rollout's words stay where they still hold: about a stranded host, and about one whose state in the balancers is that
+/// rollout's doing, which would be taken for an operator's without them.
+fn earlier_record(facts: &HostFacts, host: &HostContext) -> RecordEnd {
+    let left_out = host.planned.found.iter().any(|entry| {
+        entry.admin == Admin::Ready
+            && host.planned.traffic.iter().any(|now| {
+                now.balancer == entry.balancer
+                    && now.pool == entry.pool
+                    && now.server == entry.server
+                    && matches!(now.state, TrafficState::Drain | TrafficState::Maint)
+            })
+    });
     match &facts.record {
-        RecordSeen::Read(record) if record.stranded.is_some() => RecordEnd::Put(record.clone()),
+        RecordSeen::Read(record) if record.stranded.is_some() || left_out => {
+            RecordEnd::Put(record.clone())
+        }
         RecordSeen::Read(_) | RecordSeen::Corrupt(_) | RecordSeen::Absent => RecordEnd::Remove,
     }
 }

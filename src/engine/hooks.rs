@@ -81,12 +81,12 @@ async fn run_for_host(
     for hook in hooks {
         let host = Some(name);
         match hook.on {
-            HookPlace::Local => run(context, &hook, host, Place::Here).await?,
+            HookPlace::Local => run(context, &hook, (host, None), Place::Here).await?,
             HookPlace::Host | HookPlace::Once => {
                 run(
                     context,
                     &hook,
-                    host,
+                    (host, None),
                     Place::There {
                         name,
                         dir: &release.dir,
@@ -116,7 +116,7 @@ pub(super) async fn at_batch(
             },
             None => Place::Here,
         };
-        run(context, &hook, host, place).await?;
+        run(context, &hook, (host, hosts.first()), place).await?;
     }
     Ok(())
 }
@@ -174,10 +174,11 @@ enum Place<'a> {
     There { name: &'a HostName, dir: &'a str },
 }
 
+/// `first` is the first host of the batch or rollout: what tells two batches' hooks apart.
 async fn run(
     context: &Context,
     hook: &Hook,
-    host: Option<&HostName>,
+    (host, first): (Option<&HostName>, Option<&HostName>),
     place: Place<'_>,
 ) -> Result<(), Failure> {
     let at = hook.at.as_str().to_owned();
@@ -189,8 +190,11 @@ async fn run(
     let key = format!(
         "{}:{at}:{}",
         hook.number,
-        host.map_or("-", HostName::as_str)
+        host.or(first).map_or("-", HostName::as_str)
     );
+    if context.hooks_before.contains(&key) {
+        return Ok(());
+    }
     if let Some(reason) = context.leases.lost_reason() {
         return Err(Failure::new(reason));
     }

@@ -147,6 +147,7 @@ pub(super) async fn facts(job: &Job, world: &World, hosts: HostLooks) -> (Facts,
         tools: job.tools.clone(),
         version_checked: job.ready.version.is_some(),
         wishes: job.wishes,
+        resumes: job.resumes.clone(),
     };
     (facts, problems)
 }

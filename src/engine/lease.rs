@@ -4,7 +4,7 @@
 //! confirmed check of the host's lock was sent less than [`LEASE`] ago, by a clock that also counts while this machine sleeps. Whoever
 //! takes a lock over waits longer than lease and act together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub(super) struct Leases {
     hosts: BTreeMap<HostName, HostPorts>,
     confirmed: Mutex<BTreeMap<HostName, Duration>>,
     lost: watch::Sender<Option<String>>,
+    /// Hosts whose lock is being released: what a late renewal says about it is no loss.
+    retired: Mutex<BTreeSet<HostName>>,
 }
 
 impl Leases {
@@ -43,6 +45,7 @@ impl Leases {
             hosts,
             confirmed: Mutex::new(BTreeMap::new()),
             lost: watch::Sender::new(None),
+            retired: Mutex::default(),
         }
     }
 
@@ -65,13 +68,8 @@ impl Leases {
     pub(super) fn learn<T>(&self, host: &HostName, sent: Duration, result: &Result<T, HostError>) {
         match result {
             Ok(_) => self.confirmed(host, sent),
-            Err(HostError::Fenced { holder }) => {
-                let whom = holder.as_ref().map_or_else(
-                    || "nobody holds it now".to_owned(),
-                    |holder| format!("it is held by {holder}"),
-                );
-                self.lose(format!("the lock on host `{host}` was taken away: {whom}"));
-            }
+            Err(HostError::Fenced { .. }) if self.is_retired(host) => {}
+            Err(HostError::Fenced { holder }) => self.taken_away(host, holder.as_deref()),
             Err(HostError::Transport(_) | HostError::Failed { .. } | HostError::Garbled { .. }) => {
             }
         }
@@ -131,6 +129,26 @@ impl Leases {
         };
         futures::future::join_all(hosts.into_iter().map(one)).await;
         std::future::pending::<()>().await;
+    }
+
+    /// From now on the host's lock may be gone without having been taken away: this run releases it itself.
+    pub(super) fn retire(&self, host: &HostName) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.insert(host.clone());
+    }
+
+    fn is_retired(&self, host: &HostName) -> bool {
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.contains(host)
+    }
+
+    /// Notes that somebody else took the host's lock, or broke it.
+    pub(super) fn taken_away(&self, host: &HostName, holder: Option<&str>) {
+        let whom = holder.map_or_else(
+            || "nobody holds it now".to_owned(),
+            |holder| format!("it is held by {holder}"),
+        );
+        self.lose(format!("the lock on host `{host}` was taken away: {whom}"));
     }
 
     fn lose(&self, reason: String) {

@@ -190,10 +190,12 @@ fn unfinished(job: &Job, hosts: &HostLooks) -> Option<String> {
     job.fleet.iter().filter(|member| member.selected).find_map(|member| {
         let Some(Ok(facts)) = hosts.get(&member.spec.name) else { return None };
         let RecordSeen::Read(record) = &facts.record else { return None };
-        let open = record.stranded.is_none() && record.rollout != job.rollout && !ended(&record.rollout);
+        let ours = |resumes: &crate::plan::Resumes| resumes.rollout == record.rollout;
+        let is_ours = record.rollout == job.rollout || job.resumes.as_ref().is_some_and(ours);
+        let open = record.stranded.is_none() && !is_ours && !ended(&record.rollout);
         open.then(|| {
             format!(
-                "host `{}` has an unfinished rollout: {} {} to {} by {} since {:.0}; run with `--take-over` to start afresh from what is found",
+                "host `{}` has an unfinished rollout: {} {} to {} by {} since {:.0}; `rollgate resume` goes on with it, `rollgate abort` takes it back, and `--take-over` starts afresh from what is found",
                 member.spec.name, record.command, record.rollout, record.target.version, record.by, record.started
             )
         })
@@ -203,13 +205,12 @@ fn unfinished(job: &Job, hosts: &HostLooks) -> Option<String> {
 /// What would be in the way of a command that changes hosts, seen by one that only looks.
 pub(super) fn in_the_way(job: &Job, world: &World, hosts: &HostLooks) -> Option<String> {
     let held = conflicts(hosts, job);
-    if held.is_empty() {
-        return unfinished(job, hosts).filter(|_| !job.wishes.take_over);
+    if !held.is_empty()
+        && let Verdict::GiveBack(reason) = judge(job, world, hosts, &held, Duration::MAX)
+    {
+        return Some(reason);
     }
-    match judge(job, world, hosts, &held, Duration::MAX) {
-        Verdict::GiveBack(reason) => Some(reason),
-        Verdict::TakeOver { .. } | Verdict::Wait => None,
-    }
+    unfinished(job, hosts).filter(|_| !job.wishes.take_over)
 }
 
 /// Releases every lock that is, or may be, ours; nothing else changes on the hosts.

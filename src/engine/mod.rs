@@ -45,7 +45,7 @@ use crate::model::{
     Artifact, BalancerName, DrainPolicy, Hook, HostName, HostSpec, LockToken, ReadyPolicy, Recipes,
     RolloutId, ServiceName, Sha256, Strategy, Version,
 };
-use crate::plan::Wishes;
+use crate::plan::{Resumes, Wishes};
 
 pub use inspect::{Look, look};
 pub use rollout::deploy;
@@ -96,6 +96,8 @@ pub struct Job {
     pub tools: Vec<&'static str>,
     /// The command line's wishes.
     pub wishes: Wishes,
+    /// The rollout that is gone on with; `None`: a new one begins.
+    pub resumes: Option<Resumes>,
     /// How long to queue behind another run's lock.
     pub lock_wait: Duration,
     /// Whether pauses are approved in advance.

@@ -19,6 +19,8 @@ pub enum RunEnd {
     Abandoned,
     /// The deadline passed.
     Deadline,
+    /// A person wanted everything taken back (`abort`), and it was gone through.
+    TakenBack,
     /// A lock was taken away.
     LostLock,
 }
@@ -33,7 +35,7 @@ pub fn decide(end: RunEnd, endings: &[Ending], failures: usize) -> Outcome {
         _ if any(Ending::HeldOut) => Outcome::Halted,
         RunEnd::Interrupted => Outcome::Interrupted,
         RunEnd::Deadline => Outcome::Deadline,
-        RunEnd::BatchFailed => Outcome::Reverted,
+        RunEnd::BatchFailed | RunEnd::TakenBack => Outcome::Reverted,
         RunEnd::Stopped => Outcome::Partial,
         RunEnd::Completed if failures > 0 || any(Ending::Reverted) || any(Ending::Returned) => {
             Outcome::Partial

@@ -1,16 +1,29 @@
 //! What is written on a host before each act there.
 
+use super::Job;
 use super::context::{Context, HostContext};
 use crate::model::record::{Before, FORMAT, StrandedNote};
 use crate::model::{
-    Admin, FoundTraffic, HostName, Record, RecordStep, Revision, RevisionLine, RevisionOutcome,
-    TrafficState,
+    Admin, FoundTraffic, HostFacts, HostName, Record, RecordSeen, RecordStep, Revision,
+    RevisionLine, RevisionOutcome, TrafficState,
 };
+
+impl Job {
+    /// What a host holds of the rollout that is gone on with.
+    pub(super) fn earlier_record<'a>(&self, facts: &'a HostFacts) -> Option<&'a Record> {
+        let resumes = self.resumes.as_ref()?;
+        match &facts.record {
+            RecordSeen::Read(record) if record.rollout == resumes.rollout => Some(record),
+            RecordSeen::Read(_) | RecordSeen::Corrupt(_) | RecordSeen::Absent => None,
+        }
+    }
+}
 
 impl Context {
     /// The record of `host` at `step`.
     pub(super) fn record(&self, host: &HostContext, step: RecordStep) -> Record {
         let current = host.planned.current.as_ref();
+        let swapped = host.ledger().swapped;
         Record {
             v: FORMAT,
             rollout: self.job.rollout.clone(),
@@ -34,6 +47,7 @@ impl Context {
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .clone(),
             step,
+            swapped,
             before: current.map(|current| Before {
                 revision: current.revision,
                 version: current.version.clone(),

@@ -8,6 +8,7 @@ use super::context::{Context, Stopwatch};
 use crate::drivers::host::{HostError, StageOrder};
 use crate::event::EventKind;
 use crate::model::{Failure, HostName, RecordStep, Revision};
+use crate::plan::Start;
 
 /// Hosts that are staged at once. How many of them are sent to at a time is bounded more closely by the transport; the others check,
 /// copy, hash or flush meanwhile.
@@ -15,7 +16,12 @@ const STAGED_AT_ONCE: usize = 64;
 
 /// Writes every host's record and stages the release there. Returns the hosts that failed.
 pub(super) async fn stage_all(context: &Arc<Context>) -> Vec<(HostName, Failure)> {
-    let names: Vec<HostName> = context.hosts.keys().cloned().collect();
+    let names: Vec<HostName> = context
+        .hosts
+        .iter()
+        .filter(|(_, host)| host.planned.start == Start::First)
+        .map(|(name, _)| name.clone())
+        .collect();
     let results: Vec<(HostName, Result<(), Failure>)> = stream::iter(names)
         .map(|name| {
             let context = Arc::clone(context);
@@ -38,7 +44,10 @@ async fn stage(context: &Context, name: &HostName) -> Result<(), Failure> {
         return Ok(());
     };
     let watch = Stopwatch::start();
-    let record = context.record(host, RecordStep::Planned);
+    // What an earlier attempt had begun there must not be forgotten.
+    let earlier = context.job.earlier_record(&host.facts);
+    let step = earlier.map_or(RecordStep::Planned, |record| record.step);
+    let record = context.record(host, step);
     let order = StageOrder {
         release: host.release.clone(),
         artifact: context.job.artifact.clone(),

@@ -7,20 +7,28 @@ use std::time::Duration;
 use super::context::{Context, HostContext};
 use super::steps::doors::close;
 use crate::event::EventKind;
-use crate::model::{Admin, BalancerName, FoundTraffic, HostName};
+use crate::model::{Admin, BalancerName, BalancerSeen, FoundTraffic, HostName};
 
 /// The contract's second.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Watches until it is dropped. Each balancer by itself, so that one that does not answer hides nothing of the others.
+/// Watches until it is dropped. Each balancer by itself, so that one that does not answer hides nothing of the others; that one is the
+/// business of whoever needs it next.
 pub(super) async fn keep(context: Arc<Context>) {
     let one = |name: &BalancerName| {
         let (context, name) = (Arc::clone(&context), name.clone());
         async move {
             loop {
                 tokio::time::sleep(EVERY).await;
-                for host in context.traffic.held() {
-                    check(&context, &name, &host).await;
+                let held = context.traffic.held();
+                if held.is_empty() {
+                    continue;
+                }
+                let Some(seen) = context.traffic.glance(&name).await else {
+                    continue;
+                };
+                for host in held {
+                    check(&context, (&name, &seen), &host).await;
                 }
             }
         }
@@ -29,21 +37,13 @@ pub(super) async fn keep(context: Arc<Context>) {
     std::future::pending::<()>().await;
 }
 
-/// Doors of a held host that stand open on one balancer, whoever had closed them. One that does not answer is the business of whoever
-/// needs it next.
-async fn open_doors(
-    context: &Context,
-    balancer: &BalancerName,
+/// Doors of a held host that stand open on one balancer, whoever had closed them.
+fn open_doors(
+    (balancer, seen): (&BalancerName, &BalancerSeen),
     host: &HostContext,
 ) -> Vec<FoundTraffic> {
     let mut found = host.found();
     found.retain(|entry| entry.balancer == *balancer);
-    if found.is_empty() {
-        return found;
-    }
-    let Some(seen) = context.traffic.glance(balancer).await else {
-        return Vec::new();
-    };
     let is_open = |entry: &FoundTraffic| {
         let pool = seen.pools.get(&entry.pool);
         let server = pool.and_then(|pool| pool.servers.get(&entry.server));
@@ -53,11 +53,15 @@ async fn open_doors(
     found
 }
 
-async fn check(context: &Context, balancer: &BalancerName, name: &HostName) {
+async fn check(
+    context: &Context,
+    (balancer, seen): (&BalancerName, &BalancerSeen),
+    name: &HostName,
+) {
     let Some(host) = context.host(name) else {
         return;
     };
-    if open_doors(context, balancer, host).await.is_empty() {
+    if open_doors((balancer, seen), host).is_empty() {
         return;
     }
     let _turn = context.traffic.turn(name).await;
@@ -65,7 +69,10 @@ async fn check(context: &Context, balancer: &BalancerName, name: &HostName) {
     if !context.traffic.is_held(name) {
         return;
     }
-    let open = open_doors(context, balancer, host).await;
+    let Some(now) = context.traffic.glance(balancer).await else {
+        return;
+    };
+    let open = open_doors((balancer, &now), host);
     if close(context, name, &open).await.is_err() {
         return;
     }

@@ -21,6 +21,8 @@ pub(super) enum News {
     Failed(HostName),
     /// It waits for the gate.
     AtGate(HostName),
+    /// It was not begun, since others use up what may be out of traffic: why.
+    NoRoom(String),
     /// Its lock is not ours any more.
     Fenced,
 }
@@ -139,6 +141,11 @@ async fn account(
         Err(StepEnd::Fenced(failure)) => {
             turn.cycle.strand(failure);
             return tell(news, News::Fenced);
+        }
+        Err(StepEnd::NoRoom(failure)) => {
+            let reason = failure.line();
+            turn.cycle.turn_back(failure);
+            return tell(news, News::NoRoom(reason));
         }
         Err(StepEnd::Failed(failure)) => (failure, false),
         Err(StepEnd::Lost(failure)) => (failure, true),

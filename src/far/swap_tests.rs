@@ -46,6 +46,7 @@ fn record() -> Record {
         failed: Vec::new(),
         hooks: std::collections::BTreeMap::new(),
         step: RecordStep::Swap,
+        swapped: true,
         before: None,
         proof: Proof::default(),
         found: Vec::new(),

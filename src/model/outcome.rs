@@ -125,6 +125,14 @@ impl Outcome {
         }
     }
 
+    /// The exit code that belongs to it where `command` was asked for: of `abort`, going back is what was wanted.
+    pub fn exit_status_of(self, command: &str) -> ExitStatus {
+        if command == "abort" && self == Self::Reverted {
+            return ExitStatus::Done;
+        }
+        self.exit_status()
+    }
+
     /// The exit code that belongs to it.
     pub fn exit_status(self) -> ExitStatus {
         match self {

@@ -211,6 +211,9 @@ pub struct Record {
     pub hooks: BTreeMap<String, bool>,
     /// How far this host is.
     pub step: RecordStep,
+    /// Whether the new release was ever begun to be swapped in.
+    #[serde(default)]
+    pub swapped: bool,
     /// What `current` pointed to before; `None` where nothing was there.
     pub before: Option<Before>,
     /// What its service showed before.

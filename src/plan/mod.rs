@@ -8,6 +8,7 @@
 //! * [`capacity`]: what each pool has left on the way (R1).
 //! * [`release`]: which release each host runs, and which number the new one gets (F3, F4).
 //! * [`standing`]: whether a host is in traffic, sick, or an operator's.
+//! * [`unfinished`]: rollouts that were cut off. [`resume`]: what their records tell, and where each host begins.
 //! * [`refusal`]: what cannot work, said before anything is touched.
 //! * [`document`]: the plan's document for scripts (F15).
 
@@ -17,7 +18,10 @@ pub mod document;
 pub mod make;
 pub mod refusal;
 pub mod release;
+pub mod resume;
 pub mod standing;
+mod start;
+pub mod unfinished;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +32,7 @@ use crate::model::{
 
 pub use document::PlanDocument;
 pub use make::make;
+pub use resume::{Course, Goal, HookDoubt, Resumed, Resumes, Start};
 pub use standing::Standing;
 
 /// One host of the fleet, as it was seen.
@@ -87,6 +92,8 @@ pub struct Facts {
     pub version_checked: bool,
     /// The command line's wishes.
     pub wishes: Wishes,
+    /// The rollout that is gone on with; `None`: a new one begins.
+    pub resumes: Option<Resumes>,
 }
 
 impl Facts {
@@ -119,9 +126,11 @@ pub struct PlannedHost {
     pub chosen: bool,
     /// What happens to it.
     pub action: HostAction,
+    /// Where its passage begins.
+    pub start: Start,
     /// Why.
     pub reason: String,
-    /// What it runs now.
+    /// What it ran before the rollout: what a revert goes back to.
     pub current: Option<ReleaseRef>,
     /// How it stands in traffic.
     pub standing: Standing,
@@ -156,6 +165,8 @@ pub struct Plan {
     pub refused: Vec<String>,
     /// What is worth knowing before it is done.
     pub warnings: Vec<String>,
+    /// The rollout that is gone on with; `None`: a new one begins.
+    pub resumed: Option<Resumed>,
 }
 
 impl Plan {

@@ -1,7 +1,9 @@
 //! What cannot work, said before anything is touched. All reasons at once.
 
-use super::{Facts, HostView, release};
-use crate::model::{Current, PoolName, RecordSeen, ServerName, TrafficTarget, Unreachable};
+use super::{Facts, HostView, release, resume};
+use crate::model::{
+    Current, HostFacts, PoolName, RecordSeen, ServerName, TrafficTarget, Unreachable,
+};
 
 /// Room left beside a release: records, logs of commands, the release's own folder.
 const SPARE_KIB: u64 = 1024;
@@ -30,7 +32,9 @@ fn host_refusals(facts: &Facts, host: &HostView, reasons: &mut Vec<String>) {
         Ok(seen) => seen,
         Err(reason) => {
             // A refused key or a folder that may not be written is no host that happens to be away.
-            if facts.strategy.unreachable == Unreachable::Fail || !host.is_away {
+            let away_is_fine =
+                facts.strategy.unreachable == Unreachable::Skip || facts.resumes.is_some();
+            if !away_is_fine || !host.is_away {
                 reasons.push(format!("host `{name}`: {reason}"));
             }
             return;
@@ -56,7 +60,7 @@ fn host_refusals(facts: &Facts, host: &HostView, reasons: &mut Vec<String>) {
     let needed = facts.size.div_ceil(1024) + SPARE_KIB;
     if let Some(free) = seen
         .free_kib
-        .filter(|free| *free < needed && !release::is_on_target(facts, host))
+        .filter(|free| *free < needed && needs_room(facts, host))
     {
         reasons.push(format!(
             "host `{name}`: {free} KiB free under `{}`, {needed} KiB needed",
@@ -129,7 +133,22 @@ fn nearest<'a>(
     (distance(best) <= 1 + server.as_str().len() / 3).then_some(best)
 }
 
+/// Whether something will be sent there.
+fn needs_room(facts: &Facts, host: &HostView) -> bool {
+    let staged = |seen: &HostFacts| {
+        resume::record(facts, host).is_some_and(|record| {
+            let folder = release::folder(record.target.revision, &record.target.version);
+            seen.releases.contains(&folder)
+        })
+    };
+    !release::is_on_target(facts, host) && !host.facts.as_ref().is_ok_and(staged)
+}
+
 fn release_refusals(facts: &Facts, reasons: &mut Vec<String>) {
+    if facts.resumes.is_some() {
+        // What was begun with it was not refused then.
+        return;
+    }
     if !facts.wishes.replace_artifact {
         for (revision, sha256) in release::other_artifacts(facts) {
             reasons.push(format!(

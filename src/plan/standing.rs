@@ -2,7 +2,8 @@
 
 use super::{Facts, HostView};
 use crate::model::{
-    Admin, FoundTraffic, LockSeen, Record, RecordSeen, RecordStep, ServerSeen, TrafficTarget,
+    Admin, FoundTraffic, LockSeen, Outcome, Record, RecordSeen, RecordStep, ServerSeen,
+    TrafficTarget,
 };
 
 /// How a host stands in traffic before the rollout.
@@ -42,8 +43,32 @@ fn inherited_record<'a>(facts: &Facts, host: &'a HostView) -> Option<&'a Record>
     };
     let held_elsewhere = matches!(seen.lock, LockSeen::Held { .. });
     // A host that was lost on the way keeps the record of the step it was in, though its rollout has ended elsewhere.
-    let left_open = facts.wishes.take_over || holds_out(record.step);
+    let resumed = facts.resumes.as_ref().map(|resumes| &resumes.rollout);
+    if resumed == Some(&record.rollout) {
+        return Some(record);
+    }
+    let left_open = facts.wishes.take_over || was_lost_out(facts, record);
     (record.stranded.is_some() || left_open && !held_elsewhere).then_some(record.as_ref())
+}
+
+/// Whether the host was lost, out of traffic by rollgate's hand, in a rollout that has ended elsewhere. In the steps that put it back the
+/// balancer was told at once, so a drain that is seen later is somebody else's, unless that rollout knew itself of a stranded host.
+fn was_lost_out(facts: &Facts, record: &Record) -> bool {
+    let stranded = |outcome: &str| {
+        outcome == Outcome::Stranded.as_str() || outcome == Outcome::Halted.as_str()
+    };
+    match record.step {
+        RecordStep::Drain | RecordStep::Swap | RecordStep::SwapBack => true,
+        RecordStep::Enable | RecordStep::Restore => {
+            let seen = facts
+                .hosts
+                .iter()
+                .filter_map(|host| host.facts.as_ref().ok());
+            let mut lines = seen.flat_map(|seen| &seen.rollouts);
+            lines.any(|line| line.id == record.rollout && stranded(&line.outcome))
+        }
+        RecordStep::Planned | RecordStep::Passed | RecordStep::Stranded => false,
+    }
 }
 
 /// Steps in which rollgate itself has, or may have, taken the host out of traffic and not put it back.

@@ -3,4 +3,6 @@
 mod courses;
 mod faults;
 mod others;
+mod resume;
 mod review;
+mod second_look;

@@ -12,7 +12,7 @@ use crate::support::world::{Events, Fault, Fleet, NEW, OLD, Shared, Sim, When, l
 type Act = Box<dyn FnOnce(&mut Sim) + Send>;
 
 /// Does something to the world, once, when an event of that name (about that host) is heard.
-struct Once {
+pub(super) struct Once {
     at: (&'static str, Option<&'static str>),
     sim: Shared,
     act: Option<Act>,
@@ -31,7 +31,7 @@ impl Sink for Once {
     }
 }
 
-async fn with(
+pub(super) async fn with(
     fleet: &Fleet,
     at: (&'static str, Option<&'static str>),
     act: impl FnOnce(&mut Sim) + Send + 'static,
@@ -49,7 +49,7 @@ async fn with(
     (outcome, events)
 }
 
-fn again(fleet: &mut Fleet) {
+pub(super) fn again(fleet: &mut Fleet) {
     fleet.job.rollout = RolloutId::new("20260303T000000Z-0003").unwrap();
     fleet.job.token = LockToken::new("cafe").unwrap();
 }
@@ -67,6 +67,8 @@ async fn a_host_lost_in_its_swap_is_mended_by_the_next_deploy() {
         let mut sim = lock(&fleet.sim);
         sim.faults.clear();
         sim.hosts.get_mut("h1").unwrap().gone = false;
+        // Nobody renewed its lock since.
+        sim.lock_age = Duration::from_secs(60);
         // It is out of traffic now, and no longer counts as one that was in it.
         sim.servers.get_mut("h1").unwrap().was_usable = false;
     }

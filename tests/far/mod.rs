@@ -210,6 +210,7 @@ fn record() -> Record {
         failed: Vec::new(),
         hooks: BTreeMap::new(),
         step: RecordStep::Swap,
+        swapped: true,
         before: None,
         proof: Proof::default(),
         found: Vec::new(),

@@ -22,7 +22,7 @@ impl Run {
         queue: &mut VecDeque<Vec<HostName>>,
         sick: bool,
     ) -> Option<Ended> {
-        if self.batch > 0
+        if self.batch > self.first
             && let Some(ended) = self.pause(hosts).await
         {
             return Some(ended);
@@ -57,9 +57,12 @@ impl Run {
 
     async fn pause(&mut self, hosts: &[HostName]) -> Option<Ended> {
         let mut stop = self.stop.clone();
+        let context = std::sync::Arc::clone(&self.context);
+        let lost = || self.lost_lock();
         match self.context.job.strategy.pause {
             Pause::For(time) => tokio::select! {
                 biased;
+                () = context.leases.lost() => lost(),
                 () = stopped(&mut stop) => Some(Ended::new(RunEnd::Interrupted, "interrupted")),
                 () = tokio::time::sleep_until(self.deadline) => Some(Ended::new(RunEnd::Deadline, "the deadline passed")),
                 () = tokio::time::sleep(time) => None,
@@ -75,6 +78,7 @@ impl Run {
                 let asked = Instant::now();
                 let approved = tokio::select! {
                     biased;
+                    () = context.leases.lost() => return lost(),
                     () = stopped(&mut stop) => return Some(Ended::new(RunEnd::Interrupted, "interrupted")),
                     approved = self.context.world.people.approve(&question) => approved,
                 };

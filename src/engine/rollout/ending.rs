@@ -18,7 +18,7 @@ impl Run {
         let endings: Vec<Ending> = self.reports.values().map(|report| report.ending).collect();
         let mut outcome = decide(ended.end, &endings, self.failures);
         let reasons: Vec<String> = ended.reason.iter().cloned().collect();
-        if ended.end != RunEnd::Completed
+        if !matches!(ended.end, RunEnd::Completed | RunEnd::TakenBack)
             && let Some(reason) = reasons.first()
         {
             self.context
@@ -87,6 +87,8 @@ pub(super) struct Closing {
     pub(super) watch: Stopwatch,
     /// Every host of the playbook, for a run that ends before it has a plan.
     pub(super) fleet: Vec<HostName>,
+    /// What was asked for.
+    pub(super) command: String,
 }
 
 impl Closing {
@@ -95,6 +97,7 @@ impl Closing {
         Self {
             emitter: Arc::clone(emitter),
             watch: Stopwatch::start(),
+            command: job.command.clone(),
             fleet: job
                 .fleet
                 .iter()
@@ -128,7 +131,7 @@ impl Closing {
         self.emitter
             .say(EventKind::RolloutFinished {
                 outcome,
-                exit_code: outcome.exit_status().code(),
+                exit_code: outcome.exit_status_of(&self.command).code(),
                 mixed,
                 reasons,
                 hosts,

@@ -1,15 +1,17 @@
 //! The sequence of a rollout.
 //!
 //! * Here: from the first look to the plan, and everything that ends a run before it began.
+//! * [`resumed`]: what is different where a rollout is gone on with.
 //! * [`run`]: from staging to the last batch. * [`between`]: what stands between two batches. * [`back`]: `revert-all`.
 //! * [`ending`]: records, locks, the last event.
 
 mod back;
 mod between;
 mod ending;
+mod resumed;
 mod run;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
@@ -27,7 +29,7 @@ use super::traffic::Traffic;
 use super::{Job, StopWish, World};
 use crate::event::{Emitter, EventKind};
 use crate::model::{HostName, LockSeen, Outcome, Target};
-use crate::plan::{HostAction, Plan, release};
+use crate::plan::{Course, HostAction, Plan, PlannedHost, Start, release};
 
 /// Runs a rollout from its first look to its last event, and returns how it ended.
 pub async fn deploy(
@@ -124,7 +126,7 @@ async fn say_plan(emitter: &Emitter, plan: &Plan) {
     emitter
         .say(EventKind::RolloutPlanned {
             revision: plan.revision,
-            batches: plan.batches.clone(),
+            batches: said_batches(plan),
             skipped: skipped.clone(),
             least_usable: plan.least_usable,
             warnings: plan.warnings.clone(),
@@ -132,6 +134,18 @@ async fn say_plan(emitter: &Emitter, plan: &Plan) {
         .await;
     for (host, reason) in skipped {
         emitter.say(EventKind::HostSkipped { host, reason }).await;
+    }
+}
+
+/// Where everything goes back, those that do stand for a batch.
+fn said_batches(plan: &Plan) -> Vec<Vec<HostName>> {
+    let goes_back = |host: &&PlannedHost| matches!(host.start, Start::Back { .. });
+    match &plan.resumed {
+        Some(resumed) if resumed.course != Course::Forward => {
+            let back = plan.hosts.iter().filter(goes_back);
+            vec![back.map(|host| host.host.clone()).collect()]
+        }
+        _ => plan.batches.clone(),
     }
 }
 
@@ -158,11 +172,15 @@ fn context(
             sha256: job.artifact.sha256.clone(),
             config: member.config.clone(),
         };
-        let ledger = HostLedger {
+        let mut ledger = HostLedger {
             found: planned.found.clone(),
             runs: planned.current.clone(),
             ..HostLedger::default()
         };
+        if let Some(record) = job.earlier_record(facts) {
+            ledger.runs = release::running(&member.spec.root, facts);
+            ledger.swapped = record.swapped;
+        }
         hosts.insert(
             name.clone(),
             HostContext {
@@ -175,6 +193,12 @@ fn context(
             },
         );
     }
+    let (hooks, failed) = plan
+        .resumed
+        .as_ref()
+        .map_or_else(Default::default, |resumed| {
+            (resumed.hooks.clone(), resumed.failed.clone())
+        });
     let traffic = Traffic::new(
         world.balancers.clone(),
         inspect::pools(&job),
@@ -189,7 +213,13 @@ fn context(
         leases,
         traffic,
         hosts,
-        hooks: Mutex::default(),
-        failed: Mutex::default(),
+        hooks_before: ended_before(&hooks),
+        hooks: Mutex::new(hooks),
+        failed: Mutex::new(failed),
     }
+}
+
+fn ended_before(hooks: &BTreeMap<String, bool>) -> BTreeSet<String> {
+    let ended = hooks.iter().filter(|(_, ended)| **ended);
+    ended.map(|(key, _)| key.clone()).collect()
 }

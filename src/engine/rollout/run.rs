@@ -43,7 +43,10 @@ pub(super) struct Run {
     pub(super) stop: watch::Receiver<StopWish>,
     pub(super) reports: Reports,
     pub(super) failures: usize,
+    /// The batch that was begun last, in the rollout's own count.
     pub(super) batch: usize,
+    /// Batches that earlier attempts had gone through.
+    pub(super) first: usize,
     pub(super) closing: Closing,
 }
 
@@ -55,30 +58,48 @@ impl Run {
         (deadline, stop): (Instant, watch::Receiver<StopWish>),
         closing: Closing,
     ) -> Self {
+        let plan = &context.plan;
+        let all = plan
+            .resumed
+            .as_ref()
+            .map_or(0, |resumed| resumed.batches.len());
+        let first = all.saturating_sub(plan.batches.len());
         Self {
+            failures: context.failed_hosts().len(),
             context,
             looks,
             deadline,
             stop,
             reports: Reports::new(),
-            failures: 0,
-            batch: 0,
+            batch: first,
+            first,
             closing,
         }
     }
 
     pub(super) async fn go(mut self) -> Outcome {
-        if self.context.plan.is_empty() {
+        let is_resumed = self.context.plan.resumed.is_some();
+        if self.context.plan.is_empty() && !is_resumed {
             return self.nothing_to_do().await;
         }
-        if let Some(outcome) = self.prepare().await {
+        if let Some(reason) = self.hook_in_doubt() {
+            return self.not_now(Outcome::Interrupted, vec![reason]).await;
+        }
+        self.seed();
+        if !self.context.plan.is_empty()
+            && let Some(outcome) = self.prepare().await
+        {
             return outcome;
         }
         let ended = {
             let context = Arc::clone(&self.context);
             let _watch = AbortOnDropHandle::new(tokio::spawn(balancer_watch::keep(context)));
-            let mut ended = self.batches().await;
+            let mut ended = match self.take_up().await {
+                Some(ended) => ended,
+                None => self.batches().await,
+            };
             if ended.end == RunEnd::BatchFailed
+                && self.lost_lock().is_none()
                 && self.context.job.strategy.on_failure == OnFailure::RevertAll
             {
                 self.revert_earlier().await;
@@ -99,6 +120,7 @@ impl Run {
     fn has_begun_nothing(&self) -> bool {
         let hooks = self.context.hooks.lock();
         self.batch == 0
+            && self.context.plan.resumed.is_none()
             && hooks
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .is_empty()
@@ -137,18 +159,15 @@ impl Run {
         let mut stop = self.stop.clone();
         let failed = tokio::select! {
             biased;
+            () = context.leases.lost() => Vec::new(),
             () = stopped(&mut stop) => return Some(self.undone(Outcome::Interrupted, vec!["stopped while staging".to_owned()]).await),
             () = tokio::time::sleep_until(self.deadline) => {
                 return Some(self.undone(Outcome::Refused, vec!["the deadline passed while staging".to_owned()]).await);
             }
             failed = staging::stage_all(&context) => failed,
         };
-        if let Some(reason) = context.leases.lost_reason() {
-            return Some(
-                self.closing
-                    .with_plan(Outcome::Locked, vec![reason], &context.plan)
-                    .await,
-            );
+        if let Some(ended) = self.lost_lock() {
+            return Some(self.finish_locked(ended).await);
         }
         if !failed.is_empty() {
             let reasons = failed
@@ -158,16 +177,28 @@ impl Run {
             return Some(self.undone(Outcome::Refused, reasons).await);
         }
         let everybody: BTreeSet<HostName> = context.hosts.keys().cloned().collect();
-        if let Err(failure) =
-            hooks::at_batch(&context, HookPoint::BeforeRollout, 0, &everybody).await
-        {
+        let asked = hooks::at_batch(&context, HookPoint::BeforeRollout, 0, &everybody).await;
+        if let Some(ended) = self.lost_lock() {
+            return Some(self.finish_locked(ended).await);
+        }
+        if let Err(failure) = asked {
             return Some(self.undone(Outcome::Refused, vec![failure.line()]).await);
         }
         None
     }
 
+    /// Ends a run that lost a lock before its first batch.
+    async fn finish_locked(&self, ended: Ended) -> Outcome {
+        let reasons = ended.reason.into_iter().collect();
+        let plan = &self.context.plan;
+        self.closing.with_plan(Outcome::Locked, reasons, plan).await
+    }
+
     /// Ends a run that changed nothing that counts.
     async fn undone(&self, outcome: Outcome, reasons: Vec<String>) -> Outcome {
+        if self.context.plan.resumed.is_some() {
+            return self.not_now(outcome, reasons).await;
+        }
         // No line in the hosts' history, and no record: nothing was begun.
         let end = (Outcome::Refused, History::Nothing);
         let (released, complaints) =
@@ -282,6 +313,7 @@ fn after_batch(context: &Context, verdict: BatchVerdict) -> Option<Ended> {
     Some(match verdict {
         BatchVerdict::Passed => return None,
         BatchVerdict::Failed(reason) => Ended::new(RunEnd::BatchFailed, reason),
+        BatchVerdict::Stopped(reason) => Ended::new(RunEnd::Stopped, reason),
         BatchVerdict::Interrupted => Ended::new(RunEnd::Interrupted, "interrupted"),
         BatchVerdict::Abandoned => Ended::new(RunEnd::Abandoned, "stopped at once"),
         BatchVerdict::Deadline => Ended::new(RunEnd::Deadline, "the deadline passed"),

@@ -1,8 +1,10 @@
 //! Closing a host's doors: telling balancers to send it nothing, when the bounds allow it, and no sooner (R1).
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use super::drain::{LONGEST_PAUSE, WHAT};
+use super::drain::{LONGEST_PAUSE, WHAT, respect_operator, respect_operator_again};
 use super::{StepEnd, StepResult, Turn, traffic_end};
 use crate::engine::bound;
 use crate::engine::context::Context;
@@ -53,10 +55,16 @@ pub(super) async fn close_again(turn: &Turn<'_>, open: &[FoundTraffic]) -> StepR
 
 /// Takes the host out when the bounds allow it: asked, and done, while nobody else of this run does.
 pub(super) async fn take_out_when_allowed(turn: &mut Turn<'_>, way: Way) -> StepResult {
-    let started = Instant::now();
+    let mut started = Instant::now();
     loop {
         let refused = {
             let _gate = turn.context.traffic.gate().await;
+            // What was ordered, or lost, while others were asked.
+            turn.pause(Duration::ZERO).await?;
+            match way {
+                Way::Forward => respect_operator(turn).await?,
+                Way::Back => respect_operator_again(turn).await?,
+            }
             let refused = refused(turn, way).await?;
             if refused.is_none() {
                 turn.cycle.begin();
@@ -64,19 +72,38 @@ pub(super) async fn take_out_when_allowed(turn: &mut Turn<'_>, way: Way) -> Step
             }
             refused
         };
-        if let Some(reason) = refused
+        if way == Way::Back && !is_alone(turn) {
+            // Others of this run are on their way back, and each ends in its own time.
+            started = Instant::now();
+        }
+        if let Some(refusal) = refused
             && started.elapsed() >= turn.context.job.ready.deadline
         {
-            return Err(StepEnd::Failed(Failure::new(format!(
-                "it is not taken out: {reason}"
-            ))));
+            let failure = Failure::new(format!("it is not taken out: {}", refusal.reason));
+            return Err(match way {
+                Way::Forward if refusal.by_others => StepEnd::NoRoom(failure),
+                Way::Forward | Way::Back => StepEnd::Failed(failure),
+            });
         }
         turn.pause(LONGEST_PAUSE).await?;
     }
 }
 
+/// Why a host may not go.
+struct Refusal {
+    reason: String,
+    /// Whether it is only that others, outside its batch, use the bound up.
+    by_others: bool,
+}
+
+/// Whether no other host is held out by this run.
+fn is_alone(turn: &Turn<'_>) -> bool {
+    let held = turn.context.traffic.held();
+    held.iter().all(|host| host == turn.name)
+}
+
 /// Why the host may not go now; `None`: it may.
-async fn refused(turn: &Turn<'_>, way: Way) -> StepResult<Option<String>> {
+async fn refused(turn: &Turn<'_>, way: Way) -> StepResult<Option<Refusal>> {
     let end = |error| traffic_end(WHAT, error);
     let context = turn.context;
     let servers = context
@@ -85,7 +112,7 @@ async fn refused(turn: &Turn<'_>, way: Way) -> StepResult<Option<String>> {
         .await
         .map_err(end)?;
     let serves = servers.iter().any(|(_, seen)| seen.usable);
-    if !serves || turn.host.planned.standing != Standing::InTraffic {
+    if !serves {
         // It takes nothing away from anybody.
         return Ok(None);
     }
@@ -93,18 +120,22 @@ async fn refused(turn: &Turn<'_>, way: Way) -> StepResult<Option<String>> {
         .await
         .map_err(end)?
     {
-        return Ok(Some(reason));
+        let by_others = false;
+        return Ok(Some(Refusal { reason, by_others }));
+    }
+    if turn.host.planned.standing != Standing::InTraffic {
+        return Ok(None);
     }
     let this = std::slice::from_ref(turn.name);
     let room = bound::room(context, this).await.map_err(end)?;
-    let alone = context.traffic.held().iter().all(|host| host == turn.name);
-    if room > 0 || (way == Way::Back && alone) {
+    if room > 0 || (way == Way::Back && is_alone(turn)) {
         return Ok(None);
     }
     let most = context.plan.max_unavailable;
-    Ok(Some(format!(
-        "{most} hosts, the most allowed, are out of traffic already"
-    )))
+    Ok(Some(Refusal {
+        reason: format!("{most} hosts, the most allowed, are out of traffic already"),
+        by_others: true,
+    }))
 }
 
 /// Tells every balancer, and lets the watch keep it so.

@@ -32,7 +32,6 @@ pub(in crate::engine) async fn drain(turn: &mut Turn<'_>) -> StepResult {
     let record = turn.context.record(turn.host, RecordStep::Drain);
     let ((), written) = futures::join!(turn.say(kind), turn.write_record(&record));
     written?;
-    respect_operator(turn).await?;
     take_out_when_allowed(turn, Way::Forward).await?;
     if let Some(left) = wait_until_idle(turn, turn.context.job.drain.timeout, true).await? {
         let text = format!(
@@ -74,7 +73,6 @@ pub(in crate::engine) async fn drain_again(turn: &mut Turn<'_>) -> StepResult {
     .await;
     let record = turn.context.record(turn.host, RecordStep::SwapBack);
     turn.write_record(&record).await?;
-    respect_operator_again(turn).await?;
     take_out_when_allowed(turn, Way::Back).await?;
     if let Some(left) = wait_until_idle(turn, turn.context.job.drain.timeout, false).await? {
         turn.context
@@ -95,7 +93,7 @@ pub(in crate::engine) async fn drain_again(turn: &mut Turn<'_>) -> StepResult {
 }
 
 /// A server that somebody took out since the plan was made is an operator's: it is put back as that person left it (R4).
-async fn respect_operator(turn: &Turn<'_>) -> StepResult {
+pub(super) async fn respect_operator(turn: &Turn<'_>) -> StepResult {
     let servers = turn
         .context
         .traffic
@@ -129,7 +127,7 @@ async fn respect_operator(turn: &Turn<'_>) -> StepResult {
 }
 
 /// The same after the host was put back: whoever took it out since then is not rollgate.
-async fn respect_operator_again(turn: &Turn<'_>) -> StepResult {
+pub(super) async fn respect_operator_again(turn: &Turn<'_>) -> StepResult {
     if !turn.host.ledger().enabled {
         return Ok(());
     }

@@ -43,6 +43,8 @@ pub(super) enum StepEnd {
     Steered,
     /// It failed, and the host can be taken back.
     Failed(Failure),
+    /// Nothing was begun, since others use up what may be out of traffic; no fault of the host.
+    NoRoom(Failure),
     /// The host does not answer any more.
     Lost(Failure),
     /// The lock is not ours any more: nothing may be touched.

@@ -37,7 +37,9 @@ pub(in crate::engine) async fn prove(turn: &mut Turn<'_>) -> StepResult {
 fn named(end: StepEnd, url: &str) -> StepEnd {
     match end {
         StepEnd::Failed(failure) => StepEnd::Failed(failure.with_hint(format!("asked {url}"))),
-        other @ (StepEnd::Steered | StepEnd::Lost(_) | StepEnd::Fenced(_)) => other,
+        other @ (StepEnd::Steered | StepEnd::NoRoom(_) | StepEnd::Lost(_) | StepEnd::Fenced(_)) => {
+            other
+        }
     }
 }
 

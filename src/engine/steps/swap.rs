@@ -18,14 +18,15 @@ const SCRIPT_ENDS: Duration = Duration::from_secs(120);
 pub(in crate::engine) async fn swap(turn: &mut Turn<'_>) -> StepResult {
     let watch = Stopwatch::start();
     let revision = turn.context.revision();
+    turn.host.ledger().swapped = true;
+    // What runs now: before a rollout that is gone on with it may be either release.
+    let running = turn.host.ledger().runs.clone();
+    let leaving = running.or_else(|| turn.host.planned.current.clone());
     let order = SwapOrder {
         to: SwapTo::Release(turn.host.release.clone()),
-        leaving: turn
-            .host
-            .planned
-            .current
+        leaving: leaving
             .as_ref()
-            .map(|current| recipe(turn, current))
+            .map(|release| recipe(turn, release))
             .transpose()?,
         entering: recipe(turn, &turn.host.release)?,
         record: turn.context.record(turn.host, RecordStep::Swap),

@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use rollgate::drivers::balancer::{BalancerError, Change, LoadBalancer};
 use rollgate::model::*;
 
-use super::{Shared, lock};
+use super::{Shared, Sim, live, lock};
 
 #[derive(Debug)]
 pub struct FakeBalancer {
@@ -79,32 +79,35 @@ impl LoadBalancer for FakeBalancer {
     fn tell<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), BalancerError>> {
         Box::pin(async move {
             self.down()?;
-            let mut sim = lock(&self.sim);
-            for change in changes {
-                let name = change.server.as_str().to_owned();
-                let host = &sim.hosts[&name];
-                if change.admin == Admin::Ready && !host.proven {
-                    let text = format!(
-                        "R2: {name} gets traffic on {:?}, which was not proven",
-                        host.running
-                    );
-                    sim.broken.push(text);
-                }
-                if change.admin == Admin::Ready && sim.operator.contains(&name) {
-                    sim.broken.push(format!("R4: {name} was an operator's"));
-                }
-                let server = sim.servers.get_mut(&name).unwrap();
-                server.admin = change.admin;
-                if let Some(weight) = change.weight {
-                    server.weight = weight;
-                }
-                sim.check(&format!("tell {name} {:?}", change.admin));
-            }
+            live(&self.sim, |sim| tell(sim, changes)).await;
             Ok(())
         })
     }
 
     fn enable_by_hand(&self, pool: &PoolName, server: &ServerName) -> String {
         format!("enable {pool}/{server}")
+    }
+}
+
+fn tell(sim: &mut Sim, changes: &[Change]) {
+    for change in changes {
+        let name = change.server.as_str().to_owned();
+        let host = &sim.hosts[&name];
+        if change.admin == Admin::Ready && !host.proven {
+            let text = format!(
+                "R2: {name} gets traffic on {:?}, which was not proven",
+                host.running
+            );
+            sim.broken.push(text);
+        }
+        if change.admin == Admin::Ready && sim.operator.contains(&name) {
+            sim.broken.push(format!("R4: {name} was an operator's"));
+        }
+        let server = sim.servers.get_mut(&name).unwrap();
+        server.admin = change.admin;
+        if let Some(weight) = change.weight {
+            server.weight = weight;
+        }
+        sim.check(&format!("tell {name} {:?}", change.admin));
     }
 }

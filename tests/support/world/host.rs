@@ -10,7 +10,7 @@ use rollgate::drivers::transport::TransportError;
 use rollgate::engine::Job;
 use rollgate::model::*;
 
-use super::{Fault, Shared, Sim, SimHost, When, lock};
+use super::{Fault, Shared, Sim, SimHost, When, live, lock};
 
 #[derive(Debug)]
 pub struct FakeHost {
@@ -38,11 +38,26 @@ impl FakeHost {
         act: impl FnOnce(&mut Sim, &str) -> Result<T, HostError>,
     ) -> Result<T, HostError> {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let mut sim = lock(&self.sim);
+        let fault = lock(&self.sim).strike(&self.name, op);
+        if let Some(Fault::Slow(time)) = fault {
+            tokio::time::sleep(time).await;
+        }
+        live(&self.sim, |sim| {
+            self.operate_now((op, fault), fenced, act, sim)
+        })
+        .await
+    }
+
+    fn operate_now<T>(
+        &self,
+        (op, fault): (&'static str, Option<Fault>),
+        fenced: bool,
+        act: impl FnOnce(&mut Sim, &str) -> Result<T, HostError>,
+        sim: &mut Sim,
+    ) -> Result<T, HostError> {
         if sim.hosts[&self.name].gone {
             return Err(away());
         }
-        let fault = sim.strike(&self.name, op);
         match fault {
             Some(Fault::Fails(When::Before)) => {
                 return Err(HostError::Failed {
@@ -65,7 +80,7 @@ impl FakeHost {
                     .map(|owner| owner.rollout.to_string()),
             });
         }
-        let result = act(&mut sim, &self.name);
+        let result = act(sim, &self.name);
         match fault {
             Some(Fault::Fails(When::After)) => Err(HostError::Failed {
                 what: format!("{op} failed"),
@@ -101,7 +116,7 @@ fn away() -> HostError {
     })
 }
 
-fn facts(host: &SimHost, lock: LockSeen) -> HostFacts {
+pub fn facts(host: &SimHost, lock: LockSeen) -> HostFacts {
     HostFacts {
         root_writable: true,
         free_kib: Some(1 << 30),
@@ -121,6 +136,7 @@ fn facts(host: &SimHost, lock: LockSeen) -> HostFacts {
 impl HostDriver for FakeHost {
     fn inspect<'a>(&'a self, wish: &'a LockWish) -> BoxFuture<'a, Result<HostFacts, HostError>> {
         Box::pin(self.operate("inspect", false, move |sim, name| {
+            let age = sim.lock_age;
             let host = sim.hosts.get_mut(name).unwrap();
             match wish {
                 LockWish::Take(owner) if host.owner.is_none() => {
@@ -135,7 +151,7 @@ impl HostDriver for FakeHost {
                 Some(owner) => LockSeen::Held {
                     owner: Some(Box::new(owner.clone())),
                     file: format!("owner.{}.{}", owner.rollout, owner.token),
-                    age: Duration::ZERO,
+                    age,
                 },
             };
             Ok(facts(host, lock))

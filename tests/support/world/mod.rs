@@ -43,6 +43,8 @@ pub enum Fault {
     Loses(When),
     /// The host is gone for good.
     Gone(When),
+    /// It takes that long.
+    Slow(Duration),
 }
 
 /// One host.
@@ -89,6 +91,13 @@ pub struct Sim {
     /// The most servers that were out at a time, whoever took them out.
     pub most_out_of_all: usize,
     pub balancer_down: bool,
+    /// When the locks of others were last renewed, ago.
+    pub lock_age: Duration,
+    /// What this machine says about the processes of others.
+    pub alive: Option<bool>,
+    /// Acts on hosts and balancers so far, and before or after which one the process dies.
+    pub acts: u32,
+    pub dies: Option<(u32, When)>,
 }
 
 impl Sim {
@@ -251,7 +260,7 @@ impl Fleet {
             clock,
             local: Arc::new(Nobody),
             people: Arc::new(Nobody),
-            processes: Arc::new(Nobody),
+            processes: Arc::new(Others(self.sim.clone())),
         }
     }
 }
@@ -352,6 +361,7 @@ fn job(count: usize) -> Job {
         keep: 5,
         tools: vec![],
         wishes: Wishes::default(),
+        resumes: None,
         lock_wait: Duration::ZERO,
         approved: true,
         options: BTreeMap::new(),
@@ -407,8 +417,33 @@ impl People for Nobody {
     }
 }
 
-impl Processes for Nobody {
-    fn alive(&self, _mark: &ProcessMark) -> Option<bool> {
-        None
+struct Others(Shared);
+
+impl std::fmt::Debug for Others {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Others")
     }
+}
+
+impl Processes for Others {
+    fn alive(&self, _mark: &ProcessMark) -> Option<bool> {
+        lock(&self.0).alive
+    }
+}
+
+/// Counts an act; the process that is to die before it, or after it, gets no further.
+pub async fn live<T>(sim: &Shared, act: impl FnOnce(&mut Sim) -> T) -> T {
+    let (mine, dies) = {
+        let mut sim = lock(sim);
+        sim.acts += 1;
+        (sim.acts, sim.dies)
+    };
+    if dies.is_some_and(|(at, when)| mine > at || mine == at && when == When::Before) {
+        std::future::pending::<()>().await;
+    }
+    let done = act(&mut lock(sim));
+    if dies.is_some_and(|(at, when)| mine == at && when == When::After) {
+        std::future::pending::<()>().await;
+    }
+    done
 }
