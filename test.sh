@@ -4,7 +4,8 @@
 #
 #   ./test.sh          all tests
 #   ./test.sh quick    unit tests and the main paths, in less than three minutes once built
-#   ./test.sh full     all tests with many more random cases, the documentation's examples, and the demonstration
+#   ./test.sh full     all tests with many more random cases, a rollout killed after each of its events, the documentation's examples,
+#                      and the demonstration
 set -euo pipefail
 cd "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")"
 
@@ -49,7 +50,7 @@ all)
   cargo test --locked --doc
   ;;
 full)
-  PROPTEST_CASES=${PROPTEST_CASES:-5000} run_tests
+  ROLLGATE_TEST_FULL=1 PROPTEST_CASES=${PROPTEST_CASES:-5000} run_tests
   cargo test --locked --doc
   ./demo.sh
   ;;

@@ -68,6 +68,68 @@ pub enum Verb {
     /// Show what `deploy` would do; touches nothing
     #[command(disable_version_flag = true)]
     Plan(Plan),
+    /// Go on with a rollout that was cut off, from this machine or any other
+    Resume(Resume),
+    /// Take back everything that a rollout which was cut off has changed
+    Abort(Abort),
+}
+
+/// Which service, for commands that ask the hosts the rest.
+#[derive(Debug, Clone, Args)]
+pub struct Service {
+    /// The playbook: what is rolled, and how
+    #[arg(value_name = "PLAYBOOK")]
+    pub playbook: PathBuf,
+    /// A variable for templates, above those of the inventory
+    #[arg(long = "var", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub vars: Vec<(String, String)>,
+}
+
+/// `rollgate resume`.
+#[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one flag of the command line each, independent of one another"
+)]
+pub struct Resume {
+    /// Which service.
+    #[command(flatten)]
+    pub service: Service,
+    /// Also from a process on another machine that may still live
+    #[arg(long)]
+    pub take_over: bool,
+    /// Go on with a playbook that changed since the rollout began
+    #[arg(long)]
+    pub accept_changes: bool,
+    /// The hook that may have run did run: it is not run again
+    #[arg(long, conflicts_with = "hook_again")]
+    pub hook_done: bool,
+    /// The hook that may have run is run again
+    #[arg(long)]
+    pub hook_again: bool,
+    /// For the rest of the rollout, instead of `strategy.deadline`
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<std::time::Duration>,
+    /// Approve every pause of `pause = "manual"` in advance
+    #[arg(long)]
+    pub approve: bool,
+    /// Queue behind another run's lock for this long
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", hide_default_value = true)]
+    pub lock_wait: std::time::Duration,
+}
+
+/// `rollgate abort`.
+#[derive(Debug, Clone, Args)]
+pub struct Abort {
+    /// Which service.
+    #[command(flatten)]
+    pub service: Service,
+    /// Also from a process on another machine that may still live
+    #[arg(long)]
+    pub take_over: bool,
+    /// Queue behind another run's lock for this long
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", hide_default_value = true)]
+    pub lock_wait: std::time::Duration,
 }
 
 /// What says which release, and which hosts.

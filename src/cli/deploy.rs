@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::args::{Common, Deploy};
+use super::ask::Ask;
 use super::signals;
 use super::terminal::Terminal;
-use super::wiring::{self, Options, Wired};
+use super::wiring::{self, Wired};
 use crate::drivers::store;
 use crate::engine::{self, StopWish};
 use crate::event::{Emitter, EventKind, HostEnd, HostPhase, Level};
@@ -38,15 +39,24 @@ pub(super) async fn run(common: &Common, deploy: &Deploy, terminal: &Terminal) -
     if loaded.strategy.pause == Pause::Manual && !deploy.approve && !Terminal::can_ask() {
         return terminal.nobody_to_ask();
     }
-    let options = Options {
+    let ask = Ask {
         timeout: deploy.timeout,
         lock_wait: deploy.lock_wait,
         approved: deploy.approve,
+        ..Ask::of(&deploy.subject)
     };
-    let wired = match wiring::wire(&loaded, &deploy.subject, options) {
-        Ok(wired) => wired,
-        Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
-    };
+    match wiring::wire(&loaded, ask) {
+        Ok(wired) => run_job(&wired, terminal, stop).await,
+        Err(reason) => terminal.refuse(ExitStatus::Usage, &reason, ""),
+    }
+}
+
+/// Runs a job to its end, with a journal, and says how it goes.
+pub(super) async fn run_job(
+    wired: &Wired,
+    terminal: &Terminal,
+    stop: watch::Receiver<StopWish>,
+) -> ExitStatus {
     let journal = match store::open(&wired.job.rollout) {
         Ok(journal) => journal,
         Err(error) => {
@@ -62,9 +72,9 @@ pub(super) async fn run(common: &Common, deploy: &Deploy, terminal: &Terminal) -
         journal,
         terminal.sinks(),
     ));
-    let outcome = carry_out(&wired, &emitter, stop).await;
+    let outcome = carry_out(wired, &emitter, stop).await;
     wired.close().await;
-    outcome.exit_status()
+    outcome.exit_status_of(&wired.job.command)
 }
 
 async fn carry_out(
@@ -146,7 +156,7 @@ fn last_heard(host: &HostName, phase: HostPhase) -> HostEnd {
         | HostPhase::Stranded => HostResult::Stranded,
     };
     let open = result == HostResult::Stranded;
-    let mend = "run `rollgate deploy` again with `--take-over`: it starts from what is found";
+    let mend = "`rollgate resume` goes on with the rollout, `rollgate abort` takes it back";
     HostEnd {
         host: host.clone(),
         result,

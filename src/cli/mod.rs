@@ -11,16 +11,19 @@
 //! | 6 | the deadline passed; the state is that of 1 |
 //! | 130 | interrupted; the state is safe |
 //!
-//! * [`args`]: what can be typed. * [`deploy`] and [`show`]: the commands. * [`wiring`]: the only place that turns checked
+//! * [`args`]: what can be typed. * [`deploy`], [`take_up`] (`resume`, `abort`) and [`show`]: the commands. * [`wiring`]: the only place that turns checked
 //!   configuration into drivers and sinks. * [`machine`], [`local`], [`people`], [`signals`]: this machine, as the engine sees it.
 
 pub mod args;
+mod artifact;
+mod ask;
 mod deploy;
 mod local;
 mod machine;
 mod people;
 mod show;
 mod signals;
+mod take_up;
 mod terminal;
 mod wiring;
 
@@ -51,6 +54,8 @@ pub async fn run(typed: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCod
         }
         args::Verb::Deploy(deploy) => deploy::run(&cli.common, deploy, &terminal).await,
         args::Verb::Plan(plan) => show::plan(&cli.common, plan, &terminal).await,
+        args::Verb::Resume(resume) => take_up::resume(&cli.common, resume, &terminal).await,
+        args::Verb::Abort(abort) => take_up::abort(&cli.common, abort, &terminal).await,
     };
     ExitCode::from(status.code())
 }

@@ -1,8 +1,9 @@
 //! `rollgate plan` and `deploy --dry-run`: commands that only look.
 
 use super::args::{Common, Deploy, Plan, Subject};
+use super::ask::Ask;
 use super::terminal::Terminal;
-use super::wiring::{self, Options};
+use super::wiring;
 use crate::engine;
 use crate::model::{ExitStatus, Pause};
 
@@ -31,12 +32,7 @@ async fn show(
     if loaded.strategy.pause == Pause::Manual && !may_ask {
         return terminal.nobody_to_ask();
     }
-    let options = Options {
-        timeout: None,
-        lock_wait: std::time::Duration::ZERO,
-        approved: true,
-    };
-    let wired = match wiring::wire(&loaded, subject, options) {
+    let wired = match wiring::wire(&loaded, Ask::of(subject)) {
         Ok(wired) => wired,
         Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
     };

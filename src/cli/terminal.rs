@@ -64,25 +64,31 @@ impl Terminal {
     /// # Errors
     /// The exit status when something is wrong.
     pub(super) fn load(&self, common: &Common, subject: &Subject) -> Result<Loaded, ExitStatus> {
-        let inventories = if common.inventory.is_empty() {
-            vec![PathBuf::from(DEFAULT_INVENTORY)]
-        } else {
-            common.inventory.clone()
-        };
         let request = Request {
-            inventories,
             playbook: subject.playbook.clone(),
-            version: subject.version.clone(),
+            version: Some(subject.version.clone()),
             limit: subject.limit.clone(),
             vars: subject.vars.clone(),
+            ..Request::default()
         };
+        let loaded = self.read(common, request)?;
+        for warning in &loaded.warnings {
+            report::say(&format!("warning: {warning}"));
+        }
+        Ok(loaded)
+    }
+
+    /// The same for any request; its inventories are those of the command line.
+    ///
+    /// # Errors
+    /// As [`Terminal::load`].
+    pub(super) fn read(&self, common: &Common, mut request: Request) -> Result<Loaded, ExitStatus> {
+        request.inventories.clone_from(&common.inventory);
+        if request.inventories.is_empty() {
+            request.inventories.push(PathBuf::from(DEFAULT_INVENTORY));
+        }
         match config::load(&request) {
-            Ok(loaded) => {
-                for warning in &loaded.warnings {
-                    report::say(&format!("warning: {warning}"));
-                }
-                Ok(loaded)
-            }
+            Ok(loaded) => Ok(loaded),
             Err(findings) => {
                 report::say(findings.render(self.color).trim_end());
                 Err(ExitStatus::Usage)
@@ -101,6 +107,11 @@ impl Terminal {
         let hint = "run it at a terminal, or approve all pauses with `--approve`";
         let reason = "`pause = \"manual\"` needs somebody to ask";
         self.refuse(ExitStatus::Usage, reason, hint)
+    }
+
+    /// Says something beside the results.
+    pub(super) fn say(text: &str) {
+        report::say(text);
     }
 
     /// The plan, on standard output.

@@ -1,15 +1,10 @@
 //! The only place that turns checked configuration into drivers.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256 as Hasher};
-
-use super::args::Subject;
+use super::artifact::artifact;
+use super::ask::Ask;
 use super::local::LocalProcesses;
 use super::machine::{self, SystemClock, SystemProcesses};
 use super::people::AtTerminal;
@@ -18,20 +13,12 @@ use crate::drivers::transport::{Connector, Surroundings, Transport};
 use crate::drivers::{balancer, host, probe, transport};
 use crate::engine::{BalancerPort, HostPorts, Job, Member, World};
 use crate::event::Clock;
-use crate::model::{Artifact, BalancerSpec, HostName, HostSpec, Restart, Sha256};
-use crate::plan::{Wishes, release};
+use crate::model::{BalancerSpec, HostName, HostSpec, Restart, RolloutId};
+use crate::plan::release;
 
 /// What every host must have for what rollgate runs there. Source: POSIX names them all but `sha256sum` and `mktemp`, which coreutils
 /// and busybox both have.
 const TOOLS: [&str; 1] = ["sha256sum"];
-
-/// What a command adds to the configuration.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Options {
-    pub(super) timeout: Option<std::time::Duration>,
-    pub(super) lock_wait: std::time::Duration,
-    pub(super) approved: bool,
-}
 
 /// A job and the world that it is done in.
 pub(super) struct Wired {
@@ -54,7 +41,7 @@ impl Wired {
 ///
 /// # Errors
 /// A text for people: an artifact that cannot be read, or a URL that cannot be probed.
-pub(super) fn wire(loaded: &Loaded, subject: &Subject, options: Options) -> Result<Wired, String> {
+pub(super) fn wire(loaded: &Loaded, ask: Ask) -> Result<Wired, String> {
     let all: BTreeMap<HostName, HostSpec> = loaded
         .fleet
         .iter()
@@ -66,7 +53,7 @@ pub(super) fn wire(loaded: &Loaded, subject: &Subject, options: Options) -> Resu
         .iter()
         .map(|(name, spec)| (name.clone(), transport::open(spec, &all, &connector)))
         .collect();
-    let job = job(loaded, subject, options)?;
+    let job = job(loaded, ask)?;
     let mut hosts = BTreeMap::new();
     for spec in &loaded.fleet {
         if let Some(transport) = transports.get(&spec.name) {
@@ -136,20 +123,24 @@ fn balancer_port(
     )
 }
 
-fn job(loaded: &Loaded, subject: &Subject, options: Options) -> Result<Job, String> {
+fn job(loaded: &Loaded, ask: Ask) -> Result<Job, String> {
     let mut strategy = loaded.strategy.clone();
-    strategy.deadline = options.timeout.unwrap_or(strategy.deadline);
-    strategy.allow_downtime |= subject.allow_downtime;
+    strategy.deadline = ask.timeout.unwrap_or(strategy.deadline);
+    strategy.allow_downtime |= ask.allow_downtime;
+    let (rollout, attempt, resumes) = match ask.takes_up {
+        Some(up) => (up.rollout, up.attempt, Some(up.resumes)),
+        None => (new_rollout()?, 1, None),
+    };
     Ok(Job {
-        rollout: machine::new_rollout(SystemClock.wall())?,
+        rollout,
         token: machine::new_token()?,
-        attempt: 1,
-        command: "deploy".to_owned(),
+        attempt,
+        command: ask.command,
         by: machine::who(),
         process: machine::this_process(),
         service: loaded.service.clone(),
         version: loaded.version.clone(),
-        artifact: artifact(loaded)?,
+        artifact: artifact(loaded, ask.bits)?,
         fleet: loaded
             .fleet
             .iter()
@@ -160,16 +151,11 @@ fn job(loaded: &Loaded, subject: &Subject, options: Options) -> Result<Job, Stri
         ready: loaded.ready.clone(),
         keep: loaded.keep,
         tools: tools(loaded),
-        wishes: Wishes {
-            force: subject.force,
-            again: subject.again,
-            replace_artifact: subject.replace_artifact,
-            take_over: subject.take_over,
-        },
-        resumes: None,
-        lock_wait: options.lock_wait,
-        approved: options.approved,
-        options: kept_options(subject),
+        wishes: ask.wishes,
+        resumes,
+        lock_wait: ask.lock_wait,
+        approved: ask.approved,
+        options: ask.options,
         keys: loaded.keys.clone(),
     })
 }
@@ -182,29 +168,6 @@ fn member(loaded: &Loaded, spec: &HostSpec) -> Result<Member, String> {
         config: config
             .ok_or_else(|| format!("host `{}` has no configuration digest", spec.name))?,
     })
-}
-
-/// Options of the command line that a resume must keep.
-fn kept_options(subject: &Subject) -> BTreeMap<String, String> {
-    let mut kept = BTreeMap::new();
-    let flags = [
-        ("force", subject.force),
-        ("again", subject.again),
-        ("replace-artifact", subject.replace_artifact),
-        ("allow-downtime", subject.allow_downtime),
-    ];
-    for (name, given) in flags {
-        if given {
-            kept.insert(name.to_owned(), "true".to_owned());
-        }
-    }
-    if let Some(limit) = &subject.limit {
-        kept.insert("limit".to_owned(), limit.clone());
-    }
-    for (key, value) in &subject.vars {
-        kept.insert(format!("var.{key}"), value.clone());
-    }
-    kept
 }
 
 /// Tools that every host must have: those of the scripts, and systemd's where a unit is restarted.
@@ -220,40 +183,7 @@ fn tools(loaded: &Loaded) -> Vec<&'static str> {
         .collect()
 }
 
-fn artifact(loaded: &Loaded) -> Result<Artifact, String> {
-    let path = &loaded.source;
-    let complain = |error: std::io::Error| format!("cannot read `{}`: {error}", path.display());
-    let (sha256, size) = digest(path).map_err(complain)?;
-    Ok(Artifact {
-        path: path.clone(),
-        name: loaded.artifact_name.clone(),
-        sha256: Sha256::new(&sha256).map_err(|error| error.to_string())?,
-        size,
-        from: path.display().to_string(),
-    })
-}
-
-/// Reads the file once, whatever its size, in pieces.
-fn digest(path: &Path) -> std::io::Result<(String, u64)> {
-    let mut file = File::open(path)?;
-    let mut hasher = Hasher::new();
-    let mut piece = vec![0_u8; 1 << 18];
-    let mut size = 0_u64;
-    loop {
-        let count = file.read(&mut piece)?;
-        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else {
-            break;
-        };
-        hasher.update(read);
-        size += u64::try_from(count).unwrap_or_default();
-    }
-    let hex = hasher
-        .finalize()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _never = write!(text, "{byte:02x}");
-            text
-        });
-    Ok((hex, size))
+/// A new rollout's id.
+pub(super) fn new_rollout() -> Result<RolloutId, String> {
+    machine::new_rollout(SystemClock.wall())
 }

@@ -19,6 +19,9 @@ use super::{Loaded, Request};
 use crate::config::check::choose::Playbook;
 use crate::model::{BalancerSpec, HostName, HostSpec, ServiceName, Sha256, Version};
 
+/// Stands for the version where none was asked for.
+const UNASKED: &str = "0";
+
 /// Reads and checks what was asked.
 ///
 /// # Errors
@@ -67,7 +70,8 @@ fn check_vars(request: &Request, report: &mut Report) {
 }
 
 fn version(request: &Request, report: &mut Report) -> Option<Version> {
-    Version::new(&request.version)
+    let text = request.version.as_deref().unwrap_or(UNASKED);
+    Version::new(text)
         .map_err(|error| {
             report.add_argument(
                 format!("--version: `{}` is not a version", error.text),
@@ -119,8 +123,9 @@ impl Loading<'_> {
         let local = self.given.context().with("service", service_now.as_str());
         let global = local.clone().with("version", version_now.as_str());
         let chosen = self.choose(playbook);
+        let optional = self.request.source_optional;
         let release = self.unless_lost(whole, &shape.release, |field, report| {
-            release::check(field, file, &global, report)
+            release::check(field, file, (&global, optional), report)
         });
         let run = self.unless_lost(whole, &shape.run, |field, report| {
             run::run(field, file, report)

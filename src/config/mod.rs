@@ -51,8 +51,10 @@ pub struct Request {
     pub inventories: Vec<PathBuf>,
     /// The playbook.
     pub playbook: PathBuf,
-    /// `--version`, unchecked.
-    pub version: String,
+    /// `--version`, unchecked; `None` for commands that ask the hosts what it is, and must not depend on it.
+    pub version: Option<String>,
+    /// Whether the source may be missing here, since hosts may have it already.
+    pub source_optional: bool,
     /// `--limit`, unchecked.
     pub limit: Option<String>,
     /// `--var k=v`, in order.
@@ -72,7 +74,7 @@ pub struct ReadyRoute {
 pub struct Loaded {
     /// What is rolled out.
     pub service: ServiceName,
-    /// To which version.
+    /// To which version; `0` where none was asked for.
     pub version: Version,
     /// The playbook's whole fleet, in the order of the inventory.
     pub fleet: Vec<HostSpec>,
@@ -90,7 +92,7 @@ pub struct Loaded {
     pub ready: ReadyPolicy,
     /// How the URL is reached.
     pub ready_route: ReadyRoute,
-    /// The local artifact; it exists and is a file.
+    /// The local artifact; it exists and is a file, unless it was optional.
     pub source: PathBuf,
     /// What the binary is called inside a release's folder.
     pub artifact_name: String,

@@ -299,8 +299,7 @@ fn stranded(host: &HostName, why: &str) -> HostReport {
         ending: Ending::Stranded,
         failure: Some(Failure::new(why)),
         mend: vec![
-            "run `rollgate deploy` again with `--take-over`: it starts from what is found"
-                .to_owned(),
+            "`rollgate resume` goes on with the rollout, `rollgate abort` takes it back".to_owned(),
         ],
         was_swapped: false,
     }

@@ -148,6 +148,15 @@ fn take_over(world: &World, conflicts: &[Conflict], old: Duration) -> Verdict {
     }
 }
 
+/// Whether nobody holds the lock any more: its process is gone, or did not renew it for long.
+pub(super) fn left_behind(world: &World, conflict: &Conflict) -> bool {
+    conflict.owner.as_ref().is_some_and(|owner| {
+        let by_hand = owner.command == "lock";
+        let gone = world.processes.alive(&owner.process);
+        !by_hand && (gone == Some(false) || gone.is_none() && conflict.age >= ABANDONED)
+    })
+}
+
 pub(super) fn list(conflicts: &[Conflict]) -> String {
     let describe = |conflict: &Conflict| {
         let whom = conflict

@@ -213,6 +213,14 @@ pub(super) fn in_the_way(job: &Job, world: &World, hosts: &HostLooks) -> Option<
     unfinished(job, hosts).filter(|_| !job.wishes.take_over)
 }
 
+/// Removes locks of others: each is taken over first, which ends a script that may still run there, and then released.
+pub(super) async fn remove(job: &Job, world: &World, conflicts: &[Conflict]) -> Vec<HostName> {
+    let me = owner(job, world.clock.wall());
+    let mut looks = HostLooks::new();
+    retake(job, world, &me, conflicts, &mut looks, true).await;
+    give_back(world, &looks).await
+}
+
 /// Releases every lock that is, or may be, ours; nothing else changes on the hosts.
 pub(super) async fn give_back(world: &World, hosts: &HostLooks) -> Vec<HostName> {
     let one = |name: &HostName| {

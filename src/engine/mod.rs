@@ -4,6 +4,7 @@
 //! what is said goes through one [`crate::event::Emitter`]. What remains here is order, waiting, and care:
 //!
 //! * [`inspect`]: all hosts and balancers, one round trip each, with the locks in the same trip.
+//! * [`survey`]: the same for commands that ask what there is to do.
 //! * [`rollout`]: the sequence from plan to end. [`batch`]: one batch and its gate. [`worker`]: one host's task.
 //! * [`steps`]: what each step and undo really does, through the drivers.
 //! * [`lease`]: how old the last confirmation of each host's lock is (R3). [`traffic`]: what is told to balancers, under that lease.
@@ -25,6 +26,7 @@ mod records;
 mod rollout;
 mod staging;
 mod steps;
+mod survey;
 mod traffic;
 mod watch;
 mod worker;
@@ -49,6 +51,7 @@ use crate::plan::{Resumes, Wishes};
 
 pub use inspect::{Look, look};
 pub use rollout::deploy;
+pub use survey::{Cleared, Survey, clear, survey};
 
 /// One host of the playbook's fleet.
 #[derive(Debug, Clone)]

@@ -158,6 +158,16 @@ pub enum RecordSeen {
     Corrupt(String),
 }
 
+impl RecordSeen {
+    /// The record, where it can be read.
+    pub fn read(&self) -> Option<&Record> {
+        match self {
+            Self::Read(record) => Some(record),
+            Self::Absent | Self::Corrupt(_) => None,
+        }
+    }
+}
+
 /// The lock of a host, as found or after it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum LockSeen {

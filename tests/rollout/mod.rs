@@ -5,3 +5,4 @@ mod good_release;
 mod hooks;
 mod policy;
 mod refusal;
+mod resume;

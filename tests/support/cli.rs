@@ -1,24 +1,55 @@
 //! The built `rollgate`, run on a lab as its users run it, and what it said.
 
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader, Lines};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::lab::document::Document;
-use super::lab::{Finished, Lab, Options, run};
+use super::lab::{Finished, Lab, Options, run, signal};
 use super::load::Load;
 
 /// No command of a test takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
 
 static RUNS: AtomicU32 = AtomicU32::new(0);
+
+/// A `rollgate` that runs, and whose further events can be read.
+pub(crate) struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, which: Signal) {
+        signal(&self.child, which);
+    }
+
+    /// Waits for its end: its exit code (-1 when a signal ended it), and the events that were still to come.
+    pub(crate) fn wait(mut self) -> (i32, Vec<Value>) {
+        let mut events = Vec::new();
+        while let Some(Ok(line)) = self.lines.next() {
+            events.extend(serde_json::from_str(&line));
+        }
+        let status = self.child.wait().unwrap();
+        (status.code().unwrap_or(-1), events)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
 
 /// A lab in a folder of its own that goes with it.
 pub(crate) struct TestLab {
@@ -104,9 +135,7 @@ impl TestLab {
         version: &str,
         more: &[&str],
     ) -> Said {
-        let file = self.dir().join("test.toml");
-        fs::write(&file, playbook.to_string()).unwrap();
-        let file = file.display().to_string();
+        let file = self.playbook_file(playbook);
         let mut arguments = vec![command, &file, "--version", version, "--output", "json"];
         arguments.extend(more);
         self.rollgate(&arguments)
@@ -114,8 +143,59 @@ impl TestLab {
 
     /// `rollgate` with those arguments and the lab's inventory.
     pub(crate) fn rollgate(&self, arguments: &[&str]) -> Said {
+        self.rollgate_from("state", arguments)
+    }
+
+    /// The same with another state folder, as on another machine.
+    pub(crate) fn rollgate_from(&self, state: &str, arguments: &[&str]) -> Said {
+        self.finish(&mut self.command(state, arguments))
+    }
+
+    /// Runs such a command to its end.
+    pub(crate) fn finish(&self, command: &mut Command) -> Said {
         let number = RUNS.fetch_add(1, Ordering::Relaxed);
         let outputs = self.dir().join(format!("logs/run-{number}"));
+        Said::from(run(command, &outputs, LIMIT).unwrap())
+    }
+
+    /// Starts a deploy of the playbook in `test.toml`, and reads its events until `enough` says so (given how many came, and the last
+    /// one). `None` when it ended before that.
+    pub(crate) fn deploy_until(
+        &self,
+        playbook: &Document,
+        version: &str,
+        mut enough: impl FnMut(usize, &Value) -> bool,
+    ) -> Option<Running> {
+        let file = self.playbook_file(playbook);
+        let arguments = ["deploy", &file, "--version", version, "--output", "json"];
+        let mut child = self
+            .command("state", &arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut count = 0;
+        while let Some(Ok(line)) = lines.next() {
+            count += 1;
+            if enough(count, &serde_json::from_str(&line).unwrap()) {
+                return Some(Running { child, lines });
+            }
+        }
+        child.wait().unwrap();
+        None
+    }
+
+    /// Writes the playbook and tells where it lies.
+    pub(crate) fn playbook_file(&self, playbook: &Document) -> String {
+        let file = self.dir().join("test.toml");
+        fs::write(&file, playbook.to_string()).unwrap();
+        file.display().to_string()
+    }
+
+    /// `rollgate` with those arguments and the lab's inventory, not started yet.
+    pub(crate) fn command(&self, state: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollgate"));
         command
             .args(arguments)
@@ -123,7 +203,7 @@ impl TestLab {
             .arg(self.inventory_path())
             .current_dir(self.dir())
             .env("HOME", self.dir().join("home"))
-            .env("XDG_STATE_HOME", self.dir().join("state"))
+            .env("XDG_STATE_HOME", self.dir().join(state))
             .env("NO_COLOR", "1");
         for name in [
             "SSH_AUTH_SOCK",
@@ -133,7 +213,7 @@ impl TestLab {
         ] {
             command.env_remove(name);
         }
-        Said::from(run(&mut command, &outputs, LIMIT).unwrap())
+        command
     }
 
     /// Writes another inventory in place of the lab's own.

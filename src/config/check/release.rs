@@ -26,11 +26,11 @@ pub(crate) struct Release {
     pub keep: usize,
 }
 
-/// Checks the table; `context` is that of [`ARTIFACT`].
+/// Checks the table; `context` is that of [`ARTIFACT`]. Where the source is `optional` it may be missing.
 pub(crate) fn check(
     field: &Field<Table<Shape>>,
     file: FileId,
-    context: &Context,
+    (context, optional): (&Context, bool),
     report: &mut Report,
 ) -> Option<Release> {
     if field.is_missing() {
@@ -62,7 +62,7 @@ pub(crate) fn check(
         "\"../dist/app\"",
         report,
     )?;
-    let path = local_file(&source, context, report)?;
+    let path = local_file(&source, (context, optional), report)?;
     let name = match name {
         Name::Given(name) => name,
         Name::Wrong => return None,
@@ -162,7 +162,11 @@ fn is_file_name(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"._+@-".contains(&b))
 }
 
-fn local_file(source: &Text, context: &Context, report: &mut Report) -> Option<PathBuf> {
+fn local_file(
+    source: &Text,
+    (context, optional): (&Context, bool),
+    report: &mut Report,
+) -> Option<PathBuf> {
     let text = source.render(&ARTIFACT, context, "", report)?;
     if text.starts_with("https://") || text.starts_with("http://") {
         report.add(
@@ -185,6 +189,7 @@ fn local_file(source: &Text, context: &Context, report: &mut Report) -> Option<P
                 format!("{} is not a plain file", path.display()),
                 "name the executable file".to_owned(),
             ),
+            Err(_missing) if optional => return Some(path),
             Err(error) => (
                 format!("{} cannot be read: {error}", path.display()),
                 "build it first, or mend the path: it is relative to this file".to_owned(),

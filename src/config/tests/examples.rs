@@ -18,7 +18,7 @@ fn the_examples_load() {
     let request = Request {
         inventories: vec![folder.path().join("inventory.toml")],
         playbook: folder.path().join("playbooks/payments-api.toml"),
-        version: "1.4.2".to_owned(),
+        version: Some("1.4.2".to_owned()),
         ..Request::default()
     };
     fs::write(&request.inventories[0], text("inventory.example.toml")).unwrap();

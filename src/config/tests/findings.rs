@@ -66,7 +66,7 @@ run = "echo {{ host }}"
 "#;
     let files = Files::new(inventory, playbook);
     let mut request = files.request();
-    request.version = "a b".to_owned();
+    request.version = Some("a b".to_owned());
     request.limit = Some("db".to_owned());
     request.vars = vec![("a.b".to_owned(), "c".to_owned())];
     insta::assert_snapshot!(files.findings(&request));

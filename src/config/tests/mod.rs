@@ -61,7 +61,8 @@ impl Files {
         Request {
             inventories: vec![self.path().join("inventory.toml")],
             playbook: self.path().join("playbook.toml"),
-            version: "1.2.3".to_owned(),
+            version: Some("1.2.3".to_owned()),
+            source_optional: false,
             limit: None,
             vars: Vec::new(),
         }

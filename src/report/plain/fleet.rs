@@ -141,7 +141,7 @@ fn planned(
 }
 
 fn finished(outcome: Outcome, exit_code: u8, seconds: f64) -> Said {
-    let meaning = if outcome == Outcome::Succeeded {
+    let meaning = if exit_code == 0 {
         Meaning::Good
     } else {
         Meaning::Bad

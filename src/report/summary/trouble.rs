@@ -16,7 +16,7 @@ const MOST_NAMES: usize = 20;
 
 /// Everything for standard error; nothing when it went well.
 pub(super) fn lines(told: &Told, end: &End<'_>, paint: Paint) -> Vec<String> {
-    if end.outcome == Outcome::Succeeded {
+    if verdict::went_well(told, end) {
         return Vec::new();
     }
     let pen = Pen { paint };

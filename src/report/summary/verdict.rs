@@ -3,12 +3,24 @@
 use super::{End, Told};
 use crate::model::{HostResult, Outcome};
 
+/// Whether it ended as it was meant to: of `abort`, going back is what was wanted.
+pub(super) fn went_well(told: &Told, end: &End<'_>) -> bool {
+    end.outcome == Outcome::Succeeded || is_aborted(told, end)
+}
+
+fn is_aborted(told: &Told, end: &End<'_>) -> bool {
+    told.command == "abort" && end.outcome == Outcome::Reverted
+}
+
 /// How it ended.
 pub(super) fn sentence(told: &Told, end: &End<'_>) -> String {
     let what = format!("{} {}", end.service, end.version);
     match end.outcome {
         Outcome::Succeeded => succeeded(told, end, &what),
         Outcome::Partial => format!("{what} does not run on every host; what failed was put back"),
+        Outcome::Reverted if is_aborted(told, end) => {
+            format!("the rollout of {what} was aborted: what it had changed was taken back")
+        }
         Outcome::Reverted if end.mixed => {
             format!("{what} failed and its batch was taken back: the fleet now runs two releases")
         }
@@ -91,7 +103,7 @@ pub(super) fn next(told: &Told, end: &End<'_>) -> Vec<String> {
             )]
         }
         Outcome::Interrupted => vec![format!(
-            "run the same command again; where it finds `{}` unfinished, add `--take-over`: it starts from what is found",
+            "`rollgate resume` goes on with `{}`, from any machine; `rollgate abort` takes back what it changed",
             end.rollout
         )],
         Outcome::Deadline => {
@@ -115,9 +127,15 @@ fn another_version(version: &str) -> String {
 /// The reasons mostly hold what to do, since that depends on who holds the lock.
 fn locked(end: &End<'_>) -> Vec<String> {
     let is_told = end.reasons.iter().any(|reason| {
-        ["--take-over", "--lock-wait", "unlock", "end it first"]
-            .iter()
-            .any(|word| reason.contains(word))
+        [
+            "--take-over",
+            "rollgate resume",
+            "--lock-wait",
+            "unlock",
+            "end it first",
+        ]
+        .iter()
+        .any(|word| reason.contains(word))
     });
     if is_told {
         Vec::new()

@@ -233,6 +233,18 @@ fn every_outcome_says_what_to_do_next() {
     insta::assert_snapshot!("summary_outcomes", said);
 }
 
+#[test]
+fn an_abort_that_went_back_is_what_was_wanted() {
+    let results = [HostResult::Reverted; 4];
+    let mut kinds = streams::ended(Outcome::Reverted, false, results);
+    if let Some(EventKind::RolloutStarted { command, .. }) = kinds.first_mut() {
+        "abort".clone_into(command);
+    }
+    let (out, err) = summary_texts(kinds, Paint::PLAIN);
+    assert_eq!(err, "");
+    assert!(out.contains("4 reverted"), "{out}");
+}
+
 /// Counts what reaches it, and breaks after the first lines as a closed pager does.
 struct Pager {
     writes: Arc<AtomicUsize>,

@@ -1,0 +1,75 @@
+//! The artifact here: found, and read once for its digest.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256 as Hasher};
+
+use super::ask::Bits;
+use crate::config::Loaded;
+use crate::model::{Artifact, Sha256};
+
+/// The artifact that the command needs.
+///
+/// # Errors
+/// A text for people: it cannot be read, or is another one than the hosts have.
+pub(super) fn artifact(loaded: &Loaded, bits: Bits) -> Result<Artifact, String> {
+    let path = &loaded.source;
+    let complain = |error: std::io::Error| format!("cannot read `{}`: {error}", path.display());
+    let made = |(sha256, size): (String, u64)| {
+        Ok::<_, String>(Artifact {
+            path: path.clone(),
+            name: loaded.artifact_name.clone(),
+            sha256: Sha256::new(&sha256).map_err(|error| error.to_string())?,
+            size,
+            from: path.display().to_string(),
+        })
+    };
+    match bits {
+        Bits::None => made(("0".repeat(64), 0)),
+        Bits::Untouched(sha256) => made((sha256.to_string(), 0)),
+        Bits::Read => made(digest(path).map_err(complain)?),
+        Bits::Known { sha256, from } if !path.exists() => Ok(Artifact {
+            from,
+            ..made((sha256.to_string(), 0))?
+        }),
+        Bits::Known { sha256, .. } => {
+            let artifact = made(digest(path).map_err(complain)?)?;
+            if artifact.sha256 == sha256 {
+                return Ok(artifact);
+            }
+            Err(format!(
+                "`{}` has sha256 {} now, and what was staged has {sha256}; put the artifact of that time back, or move this one away where every host has it already",
+                path.display(),
+                artifact.sha256
+            ))
+        }
+    }
+}
+
+/// Reads the file once, whatever its size, in pieces.
+fn digest(path: &Path) -> std::io::Result<(String, u64)> {
+    let mut file = File::open(path)?;
+    let mut hasher = Hasher::new();
+    let mut piece = vec![0_u8; 1 << 18];
+    let mut size = 0_u64;
+    loop {
+        let count = file.read(&mut piece)?;
+        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else {
+            break;
+        };
+        hasher.update(read);
+        size += u64::try_from(count).unwrap_or_default();
+    }
+    let hex = hasher
+        .finalize()
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _never = write!(text, "{byte:02x}");
+            text
+        });
+    Ok((hex, size))
+}

@@ -1,0 +1,81 @@
+//! One look at the fleet by a command that asks the hosts what there is to do: which rollouts were cut off, and whose locks are left.
+
+use super::conflict::{Conflict, conflicts, left_behind, list};
+use super::inspect::{self, HostLooks};
+use super::locks;
+use super::{Job, World};
+use crate::drivers::host::LockWish;
+use crate::model::{HostName, RecordStep};
+use crate::plan::unfinished::{Open, open};
+
+/// What a look showed.
+#[derive(Debug)]
+pub struct Survey {
+    looks: HostLooks,
+    /// Rollouts of this service that hosts still hold records of, newest first.
+    pub open: Vec<Open>,
+    /// Hosts that could not be looked at, and why.
+    pub away: Vec<(HostName, String)>,
+}
+
+/// Looks at every host once; touches nothing.
+pub async fn survey(job: &Job, world: &World) -> Survey {
+    let looks = inspect::hosts(job, world, |_| LockWish::Look).await;
+    let seen = looks.values().flatten();
+    let mut open = open(seen);
+    open.retain(|open| open.record.service == job.service);
+    let away = looks.iter().filter_map(|(name, look)| {
+        let error = look.as_ref().err()?;
+        Some((name.clone(), error.to_string()))
+    });
+    let away = away.collect();
+    Survey { looks, open, away }
+}
+
+impl Survey {
+    /// How far each host is, by its record of that rollout.
+    pub fn steps(&self, open: &Open) -> Vec<(HostName, RecordStep)> {
+        let looks = self.looks.iter();
+        let step = |(name, look): (&HostName, &Result<crate::model::HostFacts, _>)| {
+            let facts = look.as_ref().ok()?;
+            let record = facts
+                .record
+                .read()
+                .filter(|record| record.rollout == open.rollout)?;
+            Some((name.clone(), record.step))
+        };
+        looks.filter_map(step).collect()
+    }
+
+    /// Whether the fleet has moved on since that rollout: a later one ended on some host.
+    pub fn moved_on(&self, open: &Open) -> Option<String> {
+        let seen = self.looks.values().flatten();
+        let mut lines = seen.flat_map(|facts| &facts.rollouts);
+        let later = lines.find(|line| line.id > open.rollout)?;
+        Some(format!(
+            "{} {} ended as {}",
+            later.command, later.id, later.outcome
+        ))
+    }
+}
+
+/// What came of removing locks that nobody holds any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cleared {
+    /// There was none, or these were removed.
+    Removed(Vec<HostName>),
+    /// Somebody holds one: who, for people.
+    Held(String),
+}
+
+/// Removes locks that are abandoned or whose process is gone (F6).
+pub async fn clear(job: &Job, world: &World, survey: &Survey) -> Cleared {
+    let held = conflicts(&survey.looks, job);
+    let (left, kept): (Vec<Conflict>, Vec<Conflict>) = held
+        .into_iter()
+        .partition(|conflict| left_behind(world, conflict));
+    if !kept.is_empty() {
+        return Cleared::Held(list(&kept));
+    }
+    Cleared::Removed(locks::remove(job, world, &left).await)
+}
