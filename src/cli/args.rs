@@ -68,8 +68,16 @@ pub enum Verb {
     /// Show what `deploy` would do; touches nothing
     #[command(disable_version_flag = true)]
     Plan(Plan),
+    /// Show how every host stands; touches nothing
+    Status(Status),
+    /// Show the revisions of the fleet; touches nothing
+    History(History),
     /// Go on with a rollout that was cut off, from this machine or any other
     Resume(Resume),
+    /// Freeze the fleet by hand: nothing changes its hosts until `unlock`
+    Lock(Lock),
+    /// Break a lock, after showing whose it is
+    Unlock(Unlock),
     /// Take back everything that a rollout which was cut off has changed
     Abort(Abort),
 }
@@ -83,6 +91,62 @@ pub struct Service {
     /// A variable for templates, above those of the inventory
     #[arg(long = "var", value_name = "KEY=VALUE", value_parser = key_value)]
     pub vars: Vec<(String, String)>,
+}
+
+/// `rollgate status`.
+#[derive(Debug, Clone, Args)]
+pub struct Status {
+    /// Which service.
+    #[command(flatten)]
+    pub service: Service,
+    /// Show it again every two seconds, until interrupted
+    #[arg(long, conflicts_with = "wait")]
+    pub watch: bool,
+    /// Wait until no rollout is under way, and end with the last one's exit code
+    #[arg(long)]
+    pub wait: bool,
+    /// For how long to wait; 6 when that passed
+    #[arg(long, requires = "wait", value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<std::time::Duration>,
+}
+
+/// `rollgate history`.
+#[derive(Debug, Clone, Args)]
+pub struct History {
+    /// Which service.
+    #[command(flatten)]
+    pub service: Service,
+}
+
+/// `rollgate lock`.
+#[derive(Debug, Clone, Args)]
+pub struct Lock {
+    /// Which service.
+    #[command(flatten)]
+    pub service: Service,
+    /// Why, for whoever finds the lock
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: String,
+    /// Only these hosts of the playbook
+    #[arg(long, value_name = "SELECTOR")]
+    pub limit: Option<String>,
+    /// Queue behind another run's lock for this long
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", hide_default_value = true)]
+    pub lock_wait: std::time::Duration,
+}
+
+/// `rollgate unlock`.
+#[derive(Debug, Clone, Args)]
+pub struct Unlock {
+    /// Which service.
+    #[command(flatten)]
+    pub service: Service,
+    /// Only these hosts of the playbook
+    #[arg(long, value_name = "SELECTOR")]
+    pub limit: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `rollgate resume`.

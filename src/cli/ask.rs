@@ -24,6 +24,8 @@ pub(super) struct Ask {
     pub(super) wishes: Wishes,
     /// Options that a resume must keep.
     pub(super) options: BTreeMap<String, String>,
+    /// A person's words, for a lock by hand.
+    pub(super) message: Option<String>,
     /// What the artifact is.
     pub(super) bits: Bits,
     /// The rollout that is gone on with, and what this process of it is.

@@ -11,7 +11,8 @@
 //! | 6 | the deadline passed; the state is that of 1 |
 //! | 130 | interrupted; the state is safe |
 //!
-//! * [`args`]: what can be typed. * [`deploy`], [`take_up`] (`resume`, `abort`) and [`show`]: the commands. * [`wiring`]: the only place that turns checked
+//! * [`args`]: what can be typed. * [`deploy`], [`take_up`] (`resume`, `abort`) [`show`] (`plan`) and [`looking`] (`status`,
+//!   `history`), [`locking`] (`lock`, `unlock`): the commands. * [`wiring`]: the only place that turns checked
 //!   configuration into drivers and sinks. * [`machine`], [`local`], [`people`], [`signals`]: this machine, as the engine sees it.
 
 pub mod args;
@@ -19,6 +20,8 @@ mod artifact;
 mod ask;
 mod deploy;
 mod local;
+mod locking;
+mod looking;
 mod machine;
 mod people;
 mod show;
@@ -54,6 +57,10 @@ pub async fn run(typed: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCod
         }
         args::Verb::Deploy(deploy) => deploy::run(&cli.common, deploy, &terminal).await,
         args::Verb::Plan(plan) => show::plan(&cli.common, plan, &terminal).await,
+        args::Verb::Status(status) => looking::status(&cli.common, status, &terminal).await,
+        args::Verb::History(history) => looking::history(&cli.common, history, &terminal).await,
+        args::Verb::Lock(lock) => locking::lock(&cli.common, lock, &terminal).await,
+        args::Verb::Unlock(unlock) => locking::unlock(&cli.common, unlock, &terminal).await,
         args::Verb::Resume(resume) => take_up::resume(&cli.common, resume, &terminal).await,
         args::Verb::Abort(abort) => take_up::abort(&cli.common, abort, &terminal).await,
     };

@@ -13,7 +13,7 @@ use super::terminal::Terminal;
 use super::wiring::{self, Wired};
 use crate::config::{Loaded, Request};
 use crate::engine::{self, Cleared, StopWish, Survey};
-use crate::model::{ExitStatus, Pause, RecordStep};
+use crate::model::{ExitStatus, Pause};
 use crate::plan::unfinished::Open;
 use crate::plan::{Goal, HookDoubt, Resumes, Wishes};
 
@@ -72,13 +72,7 @@ async fn take_up(common: &Common, wish: &Wish<'_>, terminal: &Terminal) -> ExitS
             return terminal.refuse(ExitStatus::Refused, reason, &error.to_string());
         }
     };
-    let request = Request {
-        playbook: wish.service.playbook.clone(),
-        vars: wish.service.vars.clone(),
-        source_optional: true,
-        ..Request::default()
-    };
-    let loaded = match terminal.read(common, request) {
+    let loaded = match terminal.load_service(common, wish.service, None) {
         Ok(loaded) => loaded,
         Err(status) => return status,
     };
@@ -201,25 +195,12 @@ fn words(survey: &Survey, open: &Open, goal: Goal) -> String {
         record.started
     );
     let steps = survey.steps(open).into_iter();
-    text.extend(steps.map(|(host, step)| format!("\n  {host}: {}", said(step))));
+    text.extend(steps.map(|(host, step)| format!("\n  {host}: {}", step.said())));
     text.push_str(match goal {
         Goal::Finish => "\ngoing on with it",
         Goal::Revert => "\ntaking back what it changed",
     });
     text
-}
-
-fn said(step: RecordStep) -> &'static str {
-    match step {
-        RecordStep::Planned => "not begun",
-        RecordStep::Drain => "was being taken out of traffic",
-        RecordStep::Swap => "was being swapped to the new release",
-        RecordStep::Enable => "was put back into traffic on the new release, or was about to be",
-        RecordStep::Passed => "done",
-        RecordStep::SwapBack => "was being swapped back",
-        RecordStep::Restore => "was being put back as it was found",
-        RecordStep::Stranded => "needs a person",
-    }
 }
 
 async fn go_on(
@@ -286,6 +267,7 @@ fn ask(loaded: &Loaded, wish: &Wish<'_>, open: &Open) -> Result<Ask, String> {
             ..Wishes::default()
         },
         options: record.options.clone(),
+        message: None,
         bits: match wish.goal {
             Goal::Finish => Bits::Known {
                 sha256: record.target.sha256.clone(),

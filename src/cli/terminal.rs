@@ -3,15 +3,26 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-use super::args::{Common, OutputFormat, Subject};
+use super::args::{Common, OutputFormat, Service, Subject};
 use crate::config::{self, Loaded, Request};
 use crate::event::Sink;
 use crate::model::ExitStatus;
 use crate::plan::PlanDocument;
+use crate::plan::history::HistoryDocument;
+use crate::plan::status::StatusDocument;
 use crate::report::{self, Output};
 
 /// The inventory that is read when none is named.
 const DEFAULT_INVENTORY: &str = "inventory.toml";
+
+/// Moves to the upper left corner and clears what follows. Source: ECMA-48, CUP and ED.
+const CLEAR: &str = "\u{1b}[H\u{1b}[J";
+
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // A closed pager has seen enough.
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
 
 /// Where a command says things, and how.
 pub(super) struct Terminal {
@@ -96,6 +107,26 @@ impl Terminal {
         }
     }
 
+    /// The files of a command that asks the hosts which release they run.
+    ///
+    /// # Errors
+    /// As [`Terminal::load`].
+    pub(super) fn load_service(
+        &self,
+        common: &Common,
+        service: &Service,
+        limit: Option<&String>,
+    ) -> Result<Loaded, ExitStatus> {
+        let request = Request {
+            limit: limit.cloned(),
+            playbook: service.playbook.clone(),
+            vars: service.vars.clone(),
+            source_optional: true,
+            ..Request::default()
+        };
+        self.read(common, request)
+    }
+
     /// Says why the command ends here.
     pub(super) fn refuse(&self, status: ExitStatus, reason: &str, hint: &str) -> ExitStatus {
         report::say(&report::error(reason, hint, self.color));
@@ -116,9 +147,20 @@ impl Terminal {
 
     /// The plan, on standard output.
     pub(super) fn show_plan(&self, document: &PlanDocument) {
-        let text = report::plan(document, self.output, self.color);
-        let mut out = std::io::stdout().lock();
-        // A closed pager has seen enough.
-        drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+        print(&report::plan(document, self.output, self.color));
+    }
+
+    /// How the fleet stands, on standard output; with `clear` in place of what a terminal showed before.
+    pub(super) fn show_status(&self, document: &StatusDocument, clear: bool) {
+        let text = report::status(document, self.output, self.color);
+        if clear && self.output == Output::Human && std::io::stdout().is_terminal() {
+            print(CLEAR);
+        }
+        print(&text);
+    }
+
+    /// The revisions of the fleet, on standard output.
+    pub(super) fn show_history(&self, document: &HistoryDocument) {
+        print(&report::history(document, self.output, self.color));
     }
 }

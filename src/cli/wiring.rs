@@ -153,6 +153,7 @@ fn job(loaded: &Loaded, ask: Ask) -> Result<Job, String> {
         tools: tools(loaded),
         wishes: ask.wishes,
         resumes,
+        message: ask.message,
         lock_wait: ask.lock_wait,
         approved: ask.approved,
         options: ask.options,

@@ -8,6 +8,8 @@ use crate::model::{HostName, LockOwner, LockSeen, RolloutId};
 
 /// For how long the run with the smaller id keeps its part and waits for the other one to give back.
 const TIE: Duration = Duration::from_secs(5);
+/// What the owner of a lock by hand is doing. Nobody renews it, and only `unlock` ends it.
+pub(super) const BY_HAND: &str = "lock";
 /// A lock that was not renewed for this long is abandoned; it is still never taken silently.
 const ABANDONED: Duration = Duration::from_secs(120);
 
@@ -98,7 +100,7 @@ pub(super) fn judge(
         conflict
             .owner
             .as_ref()
-            .is_none_or(|owner| owner.rollout > job.rollout && owner.command != "lock")
+            .is_none_or(|owner| owner.rollout > job.rollout && owner.command != BY_HAND)
     };
     let holds_some = hosts
         .values()
@@ -119,7 +121,7 @@ fn take_over(world: &World, conflicts: &[Conflict], old: Duration) -> Verdict {
             settle = SETTLE;
             continue;
         };
-        if owner.command == "lock" {
+        if owner.command == BY_HAND {
             return Verdict::GiveBack(format!(
                 "{}; a lock by hand is ended by `rollgate unlock` only",
                 list(conflicts)
@@ -151,34 +153,57 @@ fn take_over(world: &World, conflicts: &[Conflict], old: Duration) -> Verdict {
 /// Whether nobody holds the lock any more: its process is gone, or did not renew it for long.
 pub(super) fn left_behind(world: &World, conflict: &Conflict) -> bool {
     conflict.owner.as_ref().is_some_and(|owner| {
-        let by_hand = owner.command == "lock";
+        let by_hand = owner.command == BY_HAND;
         let gone = world.processes.alive(&owner.process);
         !by_hand && (gone == Some(false) || gone.is_none() && conflict.age >= ABANDONED)
     })
 }
 
+/// Whose locks they are, for people: the hosts of each holder together.
 pub(super) fn list(conflicts: &[Conflict]) -> String {
-    let describe = |conflict: &Conflict| {
+    let mut holders: Vec<(String, Vec<&Conflict>)> = Vec::new();
+    for conflict in conflicts {
         let whom = conflict
             .owner
             .as_ref()
             .map_or_else(|| "somebody unnamed".to_owned(), |owner| holder(owner));
-        let state = if conflict.age >= ABANDONED {
-            "abandoned, "
-        } else {
-            ""
-        };
-        format!(
-            "host `{}` ({state}held by {whom}, last renewed {}s ago)",
-            conflict.host,
-            conflict.age.as_secs()
-        )
-    };
-    let mut words: Vec<String> = conflicts.iter().take(3).map(describe).collect();
-    if conflicts.len() > 3 {
-        words.push(format!("and {} more", conflicts.len() - 3));
+        match holders.iter_mut().find(|(other, _)| *other == whom) {
+            Some((_, theirs)) => theirs.push(conflict),
+            None => holders.push((whom, vec![conflict])),
+        }
     }
-    words.join(", ")
+    let words: Vec<String> = holders
+        .iter()
+        .map(|(whom, theirs)| describe(whom, theirs))
+        .collect();
+    words.join("; ")
+}
+
+fn describe(whom: &str, theirs: &[&Conflict]) -> String {
+    const MOST: usize = 4;
+    let names = theirs.iter().map(|conflict| format!("`{}`", conflict.host));
+    let mut names: Vec<String> = names.take(MOST).collect();
+    if theirs.len() > MOST {
+        names.push(format!("{} more", theirs.len() - MOST));
+    }
+    let hosts = if theirs.len() == 1 { "host" } else { "hosts" };
+    let names = names.join(", ");
+    let by_hand = theirs.iter().any(|conflict| {
+        conflict
+            .owner
+            .as_ref()
+            .is_some_and(|owner| owner.command == BY_HAND)
+    });
+    if by_hand {
+        return format!("{hosts} {names} (held by {whom})");
+    }
+    let age = theirs.iter().map(|conflict| conflict.age).min();
+    let age = age.unwrap_or_default();
+    let state = if age >= ABANDONED { "abandoned, " } else { "" };
+    format!(
+        "{hosts} {names} ({state}held by {whom}, last renewed {}s ago)",
+        age.as_secs()
+    )
 }
 
 /// Whose lock it is, for people.
@@ -198,25 +223,16 @@ pub(super) fn holder(owner: &LockOwner) -> String {
 }
 
 fn advice(world: &World, conflicts: &[Conflict]) -> String {
-    let alive = |conflict: &Conflict| {
-        conflict
-            .owner
-            .as_ref()
-            .and_then(|owner| world.processes.alive(&owner.process))
+    let owners = || {
+        conflicts
+            .iter()
+            .filter_map(|conflict| conflict.owner.as_ref())
     };
-    if conflicts
-        .iter()
-        .any(|conflict| alive(conflict) == Some(false))
-    {
-        "its process is gone: `rollgate resume` goes on with it, `rollgate abort` takes it back, and `--take-over` starts afresh from what is found".to_owned()
-    } else if conflicts.iter().any(|conflict| {
-        conflict
-            .owner
-            .as_ref()
-            .is_some_and(|owner| owner.command == "lock")
-    }) {
-        "it was locked by hand: `rollgate unlock` ends that".to_owned()
-    } else {
-        "wait for it, queue behind it with `--lock-wait 10m`, or, if it is dead, go on with it (`rollgate resume`), take it back (`rollgate abort`) or start afresh (`--take-over`)".to_owned()
+    if owners().any(|owner| owner.command == BY_HAND) {
+        return "it was locked by hand: `rollgate unlock` ends that".to_owned();
     }
+    if owners().any(|owner| world.processes.alive(&owner.process) == Some(false)) {
+        return "its process is gone: `rollgate resume` goes on with it, `rollgate abort` takes it back, and `--take-over` starts afresh from what is found".to_owned();
+    }
+    "wait for it, queue behind it with `--lock-wait 10m`, or, if it is dead, go on with it (`rollgate resume`), take it back (`rollgate abort`) or start afresh (`--take-over`)".to_owned()
 }

@@ -44,6 +44,13 @@ pub async fn look(job: &Job, world: &World) -> Look {
     }
 }
 
+/// Looks without touching anything, for commands that only show what is there. The second value names balancers that could not be read.
+pub async fn observe(job: &Job, world: &World) -> (Facts, Vec<String>) {
+    let mut hosts = hosts(job, world, |_| LockWish::Look).await;
+    learn_from_records(&mut hosts);
+    facts(job, world, hosts).await
+}
+
 /// The plan, with what could not even be looked at among its refusals.
 pub(super) fn plan(facts: &Facts, problems: Vec<String>) -> Plan {
     let mut plan = make(facts);

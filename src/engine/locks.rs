@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::conflict::{Conflict, Verdict, conflicts, judge, list};
+use super::conflict::{BY_HAND, Conflict, Verdict, conflicts, judge, list};
 use super::inspect::{self, HostLooks};
 use super::lease::Leases;
 use super::{Job, Member, StopWish, World};
@@ -48,7 +48,7 @@ pub(super) fn owner(job: &Job, since: Timestamp) -> LockOwner {
         by: job.by.clone(),
         since,
         process: job.process.clone(),
-        message: None,
+        message: job.message.clone(),
     }
 }
 
@@ -172,7 +172,8 @@ async fn retake(
 /// After the locks: a rollout that did not end is in the way unless it is taken over.
 async fn finished(job: &Job, world: &World, hosts: HostLooks, settle: Duration) -> Taken {
     match unfinished(job, &hosts) {
-        Some(reason) if !job.wishes.take_over => {
+        // A person may well freeze a fleet because of what was cut off there.
+        Some(reason) if !job.wishes.take_over && job.command != BY_HAND => {
             give_back(world, &hosts).await;
             Taken::Held(reason)
         }

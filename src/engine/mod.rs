@@ -4,7 +4,7 @@
 //! what is said goes through one [`crate::event::Emitter`]. What remains here is order, waiting, and care:
 //!
 //! * [`inspect`]: all hosts and balancers, one round trip each, with the locks in the same trip.
-//! * [`survey`]: the same for commands that ask what there is to do.
+//! * [`mod@survey`]: the same for commands that ask what there is to do.
 //! * [`rollout`]: the sequence from plan to end. [`batch`]: one batch and its gate. [`worker`]: one host's task.
 //! * [`steps`]: what each step and undo really does, through the drivers.
 //! * [`lease`]: how old the last confirmation of each host's lock is (R3). [`traffic`]: what is told to balancers, under that lease.
@@ -49,9 +49,9 @@ use crate::model::{
 };
 use crate::plan::{Resumes, Wishes};
 
-pub use inspect::{Look, look};
+pub use inspect::{Look, look, observe};
 pub use rollout::deploy;
-pub use survey::{Cleared, Survey, clear, survey};
+pub use survey::{Cleared, Held, Survey, clear, freeze, survey, unlock};
 
 /// One host of the playbook's fleet.
 #[derive(Debug, Clone)]
@@ -101,6 +101,8 @@ pub struct Job {
     pub wishes: Wishes,
     /// The rollout that is gone on with; `None`: a new one begins.
     pub resumes: Option<Resumes>,
+    /// A person's words, for a lock by hand.
+    pub message: Option<String>,
     /// How long to queue behind another run's lock.
     pub lock_wait: Duration,
     /// Whether pauses are approved in advance.

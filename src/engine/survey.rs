@@ -1,11 +1,15 @@
 //! One look at the fleet by a command that asks the hosts what there is to do: which rollouts were cut off, and whose locks are left.
 
+use tokio::sync::watch;
+
 use super::conflict::{Conflict, conflicts, left_behind, list};
 use super::inspect::{self, HostLooks};
-use super::locks;
-use super::{Job, World};
+use super::lease::Leases;
+use super::locks::{self, Taken};
+use super::{Job, StopWish, World};
 use crate::drivers::host::LockWish;
-use crate::model::{HostName, RecordStep};
+use crate::event::Emitter;
+use crate::model::{HostName, LockSeen, Outcome, RecordStep};
 use crate::plan::unfinished::{Open, open};
 
 /// What a look showed.
@@ -78,4 +82,62 @@ pub async fn clear(job: &Job, world: &World, survey: &Survey) -> Cleared {
         return Cleared::Held(list(&kept));
     }
     Cleared::Removed(locks::remove(job, world, &left).await)
+}
+
+/// A lock that somebody holds, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// On which host.
+    pub host: HostName,
+    /// By whom, since when, and when it was last renewed.
+    pub whose: String,
+}
+
+impl Survey {
+    /// Locks that are held on the chosen hosts.
+    pub fn held(&self, job: &Job) -> Vec<Held> {
+        let held = conflicts(&self.looks, job).into_iter();
+        held.map(|conflict| Held {
+            host: conflict.host.clone(),
+            whose: list(std::slice::from_ref(&conflict)),
+        })
+        .collect()
+    }
+}
+
+/// Breaks every lock that the survey saw, whoever holds it: a script of its holder that may still run is ended first, and the holder finds
+/// itself fenced off. Returns the hosts that are free now.
+pub async fn unlock(job: &Job, world: &World, survey: &Survey) -> Vec<HostName> {
+    locks::remove(job, world, &conflicts(&survey.looks, job)).await
+}
+
+/// Locks every chosen host by hand, or none. The locks outlive the process, until [`unlock`].
+///
+/// # Errors
+/// Who holds one already, or that a person stopped it.
+pub async fn freeze(
+    job: &Job,
+    world: &World,
+    emitter: &Emitter,
+    stop: &mut watch::Receiver<StopWish>,
+) -> Result<Vec<HostName>, (Outcome, String)> {
+    let leases = Leases::new(std::sync::Arc::clone(&world.clock), world.hosts.clone());
+    match locks::take(job, world, (&leases, emitter), stop).await {
+        Taken::All { hosts, .. } => {
+            let away = hosts
+                .iter()
+                .find_map(|(name, look)| Some((name, look.as_ref().err()?)));
+            if let Some((name, error)) = away {
+                let reason = format!("host `{name}`: {error}");
+                locks::give_back(world, &hosts).await;
+                return Err((Outcome::Refused, reason));
+            }
+            let ours = hosts
+                .into_iter()
+                .filter(|(_, look)| matches!(look, Ok(facts) if facts.lock == LockSeen::Ours));
+            Ok(ours.map(|(name, _)| name).collect())
+        }
+        Taken::Held(reason) => Err((Outcome::Locked, reason)),
+        Taken::Stopped => Err((Outcome::Interrupted, "it was stopped".to_owned())),
+    }
 }

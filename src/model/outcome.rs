@@ -169,6 +169,21 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// The one with that number.
+    pub fn of(code: u8) -> Option<Self> {
+        let all = [
+            Self::Done,
+            Self::NotEverywhere,
+            Self::Usage,
+            Self::NeedsPerson,
+            Self::InTheWay,
+            Self::Refused,
+            Self::Deadline,
+            Self::Interrupted,
+        ];
+        all.into_iter().find(|status| status.code() == code)
+    }
+
     /// The number that the process ends with.
     pub fn code(self) -> u8 {
         match self {

@@ -35,6 +35,20 @@ pub enum RevisionOutcome {
     Undone,
 }
 
+impl RevisionOutcome {
+    /// The word that users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Staged => "staged",
+            Self::Active => "active",
+            Self::Succeeded => "succeeded",
+            Self::Reverted => "reverted",
+            Self::Undone => "undone",
+        }
+    }
+}
+
 /// One line of `revisions.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevisionLine {
@@ -178,6 +192,22 @@ pub enum RecordStep {
     Restore,
     /// It was left out of traffic for a person to mend.
     Stranded,
+}
+
+impl RecordStep {
+    /// For people: what was, or is, being done.
+    pub fn said(self) -> &'static str {
+        match self {
+            Self::Planned => "not begun",
+            Self::Drain => "being taken out of traffic",
+            Self::Swap => "being swapped to the new release",
+            Self::Enable => "back in traffic on the new release, or about to be",
+            Self::Passed => "done",
+            Self::SwapBack => "being swapped back",
+            Self::Restore => "being put back as it was found",
+            Self::Stranded => "needs a person",
+        }
+    }
 }
 
 /// `rollout.json`: a rollout in progress on this host, or the words about a host that was left stranded.

@@ -167,7 +167,7 @@ fn current(view: &HostView) -> Option<ReleaseRef> {
     Some(current)
 }
 
-fn traffic(facts: &Facts, view: &HostView) -> Vec<TrafficSeen> {
+pub(super) fn traffic(facts: &Facts, view: &HostView) -> Vec<TrafficSeen> {
     let seen = |target: &crate::model::TrafficTarget| {
         Some(TrafficSeen {
             balancer: target.balancer.clone(),

@@ -10,17 +10,19 @@
 //! * [`standing`]: whether a host is in traffic, sick, or an operator's.
 //! * [`unfinished`]: rollouts that were cut off. [`resume`]: what their records tell, and where each host begins.
 //! * [`refusal`]: what cannot work, said before anything is touched.
-//! * [`document`]: the plan's document for scripts (F15).
+//! * [`document`]: the plan's document for scripts (F15). [`status`] and [`history`]: those of the commands that only look.
 
 pub mod batch;
 pub mod capacity;
 pub mod document;
+pub mod history;
 pub mod make;
 pub mod refusal;
 pub mod release;
 pub mod resume;
 pub mod standing;
 mod start;
+pub mod status;
 pub mod unfinished;
 
 use std::collections::BTreeMap;

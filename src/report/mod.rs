@@ -4,15 +4,17 @@
 //! stops printing, and the rollout goes on. No reader decides anything.
 //!
 //! * [`json`]: one event a line. * [`plain`]: one line an event, for logs. * [`progress`]: the live display of a terminal.
-//! * [`summary`]: the final table and what to type next. * [`mod@plan`]: a plan. * [`diagnostic`]: errors with causes and hints.
+//! * [`summary`]: the final table and what to type next. * [`mod@plan`], [`mod@status`], [`mod@history`]: documents of commands that look. * [`diagnostic`]: errors with causes and hints.
 //! * [`table`], [`text`], [`paint`], [`stream`]: what they are written with.
 
 pub mod diagnostic;
+pub mod history;
 pub mod json;
 pub mod paint;
 pub mod plain;
 pub mod plan;
 pub mod progress;
+pub mod status;
 pub mod stream;
 pub mod summary;
 pub mod table;
@@ -27,6 +29,8 @@ use self::stream::Stream;
 use self::summary::Page;
 use crate::event::Sink;
 use crate::plan::PlanDocument;
+use crate::plan::history::HistoryDocument;
+use crate::plan::status::StatusDocument;
 
 /// How results and progress are said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,26 @@ pub fn say(text: &str) {
 pub fn plan(document: &PlanDocument, output: Output, color: bool) -> String {
     let mut said = match output {
         Output::Human | Output::Plain => plan::text(document, on_stdout(color)),
+        Output::Json => plan::json(document),
+    };
+    said.push('\n');
+    said
+}
+
+/// How the fleet stands, for standard output, as [`plan()`].
+pub fn status(document: &StatusDocument, output: Output, color: bool) -> String {
+    let mut said = match output {
+        Output::Human | Output::Plain => status::text(document, on_stdout(color)),
+        Output::Json => plan::json(document),
+    };
+    said.push('\n');
+    said
+}
+
+/// The revisions of the fleet, for standard output, as [`plan()`].
+pub fn history(document: &HistoryDocument, output: Output, color: bool) -> String {
+    let mut said = match output {
+        Output::Human | Output::Plain => history::text(document, on_stdout(color)),
         Output::Json => plan::json(document),
     };
     said.push('\n');

@@ -1,5 +1,7 @@
 //! A plan: as text for people, or as its document for scripts.
 
+use serde::Serialize;
+
 use super::paint::{Meaning, Paint};
 use super::table::{Cell, Table};
 use super::text;
@@ -8,13 +10,11 @@ use crate::plan::PlanDocument;
 use crate::plan::document::{PlanAction, PlanCurrent, PlanHost};
 
 /// The document on one line.
-pub(super) fn json(document: &PlanDocument) -> String {
+pub(super) fn json(document: &impl Serialize) -> String {
     match serde_json::to_string(document) {
         Ok(text) => text,
         // Names, numbers and texts always have a JSON form; a consumer still gets JSON if that ever changes.
-        Err(error) => {
-            serde_json::json!({ "v": document.v, "error": error.to_string() }).to_string()
-        }
+        Err(error) => serde_json::json!({ "v": 1, "error": error.to_string() }).to_string(),
     }
 }
 

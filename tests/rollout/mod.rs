@@ -3,6 +3,7 @@
 mod bad_release;
 mod good_release;
 mod hooks;
+mod looking;
 mod policy;
 mod refusal;
 mod resume;

@@ -362,6 +362,7 @@ fn job(count: usize) -> Job {
         tools: vec![],
         wishes: Wishes::default(),
         resumes: None,
+        message: None,
         lock_wait: Duration::ZERO,
         approved: true,
         options: BTreeMap::new(),
