@@ -165,6 +165,7 @@ fn facts(fleet: &[Found]) -> Facts {
         version_checked: true,
         wishes: Wishes::default(),
         resumes: None,
+        undo: None,
     }
 }
 

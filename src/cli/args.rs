@@ -74,6 +74,8 @@ pub enum Verb {
     History(History),
     /// Go on with a rollout that was cut off, from this machine or any other
     Resume(Resume),
+    /// Go back to an earlier revision, with the same batches and gates
+    Undo(Undo),
     /// Freeze the fleet by hand: nothing changes its hosts until `unlock`
     Lock(Lock),
     /// Break a lock, after showing whose it is
@@ -116,6 +118,42 @@ pub struct History {
     /// Which service.
     #[command(flatten)]
     pub service: Service,
+}
+
+/// `rollgate undo`.
+#[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one flag of the command line each, independent of one another"
+)]
+pub struct Undo {
+    /// Which service.
+    #[command(flatten)]
+    pub service: Service,
+    /// To which revision [default: the newest earlier one that ended a rollout well]
+    #[arg(long, value_name = "N")]
+    pub to_revision: Option<u64>,
+    /// Only these hosts of the playbook
+    #[arg(long, value_name = "SELECTOR")]
+    pub limit: Option<String>,
+    /// Show the plan and touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also when a pool is left without a usable server
+    #[arg(long)]
+    pub allow_downtime: bool,
+    /// Take over the lock, and what an unfinished rollout left behind
+    #[arg(long)]
+    pub take_over: bool,
+    /// For the whole rollout, instead of `strategy.deadline`
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<std::time::Duration>,
+    /// Approve every pause of `pause = "manual"` in advance
+    #[arg(long)]
+    pub approve: bool,
+    /// Queue behind another run's lock for this long
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", hide_default_value = true)]
+    pub lock_wait: std::time::Duration,
 }
 
 /// `rollgate lock`.

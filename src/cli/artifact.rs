@@ -11,6 +11,9 @@ use super::ask::Bits;
 use crate::config::Loaded;
 use crate::model::{Artifact, Sha256};
 
+/// Stands for the digest of what has none, 64 times.
+const NONE: &str = "0";
+
 /// The artifact that the command needs.
 ///
 /// # Errors
@@ -28,8 +31,18 @@ pub(super) fn artifact(loaded: &Loaded, bits: Bits) -> Result<Artifact, String> 
         })
     };
     match bits {
-        Bits::None => made(("0".repeat(64), 0)),
+        Bits::None => made((NONE.repeat(64), 0)),
         Bits::Untouched(sha256) => made((sha256.to_string(), 0)),
+        Bits::Old { sha256, from } => {
+            let sha256 = sha256.map_or_else(|| NONE.repeat(64), |sha256| sha256.to_string());
+            match digest(path) {
+                Ok((here, size)) if here == sha256 => made((here, size)),
+                Ok(_) | Err(_) => Ok(Artifact {
+                    from,
+                    ..made((sha256, 0))?
+                }),
+            }
+        }
         Bits::Read => made(digest(path).map_err(complain)?),
         Bits::Known { sha256, from } if !path.exists() => Ok(Artifact {
             from,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::args::Subject;
-use crate::model::{RolloutId, Sha256};
+use crate::model::{Revision, RolloutId, Sha256};
 use crate::plan::{Resumes, Wishes};
 
 /// What a command adds to the configuration.
@@ -24,6 +24,8 @@ pub(super) struct Ask {
     pub(super) wishes: Wishes,
     /// Options that a resume must keep.
     pub(super) options: BTreeMap<String, String>,
+    /// The revision that the fleet is taken back to.
+    pub(super) undo: Option<Revision>,
     /// A person's words, for a lock by hand.
     pub(super) message: Option<String>,
     /// What the artifact is.
@@ -44,6 +46,13 @@ pub(super) enum Bits {
     Known {
         /// Its digest.
         sha256: Sha256,
+        /// Where it came from, for the history.
+        from: String,
+    },
+    /// An old revision's: the source is it only where its digest is that; what was found has none.
+    Old {
+        /// Its digest.
+        sha256: Option<Sha256>,
         /// Where it came from, for the history.
         from: String,
     },

@@ -11,7 +11,7 @@
 //! | 6 | the deadline passed; the state is that of 1 |
 //! | 130 | interrupted; the state is safe |
 //!
-//! * [`args`]: what can be typed. * [`deploy`], [`take_up`] (`resume`, `abort`) [`show`] (`plan`) and [`looking`] (`status`,
+//! * [`args`]: what can be typed. * [`deploy`], [`take_up`] (`resume`, `abort`), [`undo`], [`show`] (`plan`), [`looking`] (`status`,
 //!   `history`), [`locking`] (`lock`, `unlock`): the commands. * [`wiring`]: the only place that turns checked
 //!   configuration into drivers and sinks. * [`machine`], [`local`], [`people`], [`signals`]: this machine, as the engine sees it.
 
@@ -28,6 +28,7 @@ mod show;
 mod signals;
 mod take_up;
 mod terminal;
+mod undo;
 mod wiring;
 
 use std::io::Write;
@@ -59,6 +60,7 @@ pub async fn run(typed: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCod
         args::Verb::Plan(plan) => show::plan(&cli.common, plan, &terminal).await,
         args::Verb::Status(status) => looking::status(&cli.common, status, &terminal).await,
         args::Verb::History(history) => looking::history(&cli.common, history, &terminal).await,
+        args::Verb::Undo(undo) => undo::run(&cli.common, undo, &terminal).await,
         args::Verb::Lock(lock) => locking::lock(&cli.common, lock, &terminal).await,
         args::Verb::Unlock(unlock) => locking::unlock(&cli.common, unlock, &terminal).await,
         args::Verb::Resume(resume) => take_up::resume(&cli.common, resume, &terminal).await,

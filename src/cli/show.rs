@@ -3,7 +3,7 @@
 use super::args::{Common, Deploy, Plan, Subject};
 use super::ask::Ask;
 use super::terminal::Terminal;
-use super::wiring;
+use super::wiring::{self, Wired};
 use crate::engine;
 use crate::model::{ExitStatus, Pause};
 
@@ -36,6 +36,11 @@ async fn show(
         Ok(wired) => wired,
         Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
     };
+    show_look(&wired, terminal).await
+}
+
+/// Shows what a look at the fleet makes of a job.
+pub(super) async fn show_look(wired: &Wired, terminal: &Terminal) -> ExitStatus {
     let look = engine::look(&wired.job, &wired.world).await;
     wired.close().await;
     let mut document = look.plan.document();

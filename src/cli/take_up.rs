@@ -186,7 +186,7 @@ async fn nothing(wired: &Wired, survey: &Survey, terminal: &Terminal) -> ExitSta
 fn words(survey: &Survey, open: &Open, goal: Goal) -> String {
     let record = &open.record;
     let mut text = format!(
-        "rollout {} ({} of {} to {} by {}, began {:.0}) was cut off:",
+        "rollout {} ({} of {} to {} by {}, began {:.0}) has not ended:",
         open.rollout,
         record.command,
         record.service,
@@ -267,8 +267,13 @@ fn ask(loaded: &Loaded, wish: &Wish<'_>, open: &Open) -> Result<Ask, String> {
             ..Wishes::default()
         },
         options: record.options.clone(),
+        undo: (record.command == "undo").then_some(record.target.revision),
         message: None,
         bits: match wish.goal {
+            Goal::Finish if record.command == "undo" => Bits::Old {
+                sha256: Some(record.target.sha256.clone()),
+                from: String::new(),
+            },
             Goal::Finish => Bits::Known {
                 sha256: record.target.sha256.clone(),
                 from: String::new(),

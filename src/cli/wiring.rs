@@ -153,6 +153,7 @@ fn job(loaded: &Loaded, ask: Ask) -> Result<Job, String> {
         tools: tools(loaded),
         wishes: ask.wishes,
         resumes,
+        undo: ask.undo,
         message: ask.message,
         lock_wait: ask.lock_wait,
         approved: ask.approved,

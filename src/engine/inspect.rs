@@ -155,6 +155,7 @@ pub(super) async fn facts(job: &Job, world: &World, hosts: HostLooks) -> (Facts,
         version_checked: job.ready.version.is_some(),
         wishes: job.wishes,
         resumes: job.resumes.clone(),
+        undo: job.undo,
     };
     (facts, problems)
 }

@@ -45,7 +45,7 @@ use crate::event::Clock;
 use crate::model::record::ProcessMark;
 use crate::model::{
     Artifact, BalancerName, DrainPolicy, Hook, HostName, HostSpec, LockToken, ReadyPolicy, Recipes,
-    RolloutId, ServiceName, Sha256, Strategy, Version,
+    Revision, RolloutId, ServiceName, Sha256, Strategy, Version,
 };
 use crate::plan::{Resumes, Wishes};
 
@@ -101,6 +101,8 @@ pub struct Job {
     pub wishes: Wishes,
     /// The rollout that is gone on with; `None`: a new one begins.
     pub resumes: Option<Resumes>,
+    /// The revision that the fleet is taken back to; `None`: a release is rolled out.
+    pub undo: Option<Revision>,
     /// A person's words, for a lock by hand.
     pub message: Option<String>,
     /// How long to queue behind another run's lock.

@@ -108,9 +108,30 @@ impl Context {
             .revisions
             .iter()
             .find(|line| line.revision == self.revision());
+        if self.job.undo.is_some() && outcome == RevisionOutcome::Succeeded {
+            self.mark_undone(host, &mut lines);
+        }
         lines.push(self.target_line(name, host, outcome, before));
         lines.sort_by_key(|line| line.revision);
         lines
+    }
+
+    /// What ran before an `undo` is not deployed again by itself (F4).
+    fn mark_undone(&self, host: &HostContext, lines: &mut [RevisionLine]) {
+        let undone = host
+            .planned
+            .current
+            .as_ref()
+            .map(|current| current.revision);
+        let ran = lines
+            .iter_mut()
+            .filter(|line| Some(line.revision) == undone && line.revision != self.revision());
+        for line in ran.filter(|line| line.outcome != RevisionOutcome::Found) {
+            line.outcome = RevisionOutcome::Undone;
+            line.at = self.world.clock.wall();
+            line.by.clone_from(&self.job.by);
+            line.rollout = Some(self.job.rollout.clone());
+        }
     }
 
     fn found_line(&self, current: &crate::model::ReleaseRef) -> RevisionLine {
@@ -140,6 +161,10 @@ impl Context {
         if outcome == RevisionOutcome::Staged
             && let Some(line) = before
         {
+            return line.clone();
+        }
+        // What was found stays so, however often it is gone back to.
+        if let Some(line) = before.filter(|line| line.revision == Revision::FOUND) {
             return line.clone();
         }
         RevisionLine {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt};
 
 use super::context::{Context, Stopwatch};
-use crate::drivers::host::{HostError, StageOrder};
+use crate::drivers::host::{HostError, StageOrder, Staged};
 use crate::event::EventKind;
 use crate::model::{Failure, HostName, RecordStep, Revision};
 use crate::plan::Start;
@@ -61,6 +61,10 @@ async fn stage(context: &Context, name: &HostName) -> Result<(), Failure> {
     let sent = context.leases.now();
     let result = async {
         ports.driver.write_record(&record).await?;
+        if host.release.revision == Revision::FOUND {
+            // It lies where it was found.
+            return Ok(Staged::default());
+        }
         ports.driver.stage(&order).await
     }
     .await;

@@ -1,6 +1,6 @@
 //! The revisions of the fleet: the document of `history --output json` (F15). Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -35,6 +35,8 @@ pub struct HistoryRevision {
     pub version: Option<Version>,
     /// Digest of its artifact; `None` for what was found.
     pub sha256: Option<Sha256>,
+    /// Digests of what else reaches the process, on any host.
+    pub configs: BTreeSet<Sha256>,
     /// When it was staged or last changed its outcome.
     pub at: Timestamp,
     /// Who rolled it out.
@@ -98,6 +100,7 @@ fn first(line: &RevisionLine) -> HistoryRevision {
         revision: line.revision,
         version: line.version.clone(),
         sha256: line.sha256.clone(),
+        configs: BTreeSet::new(),
         at: line.at,
         by: line.by.clone(),
         from: line.from.clone(),
@@ -113,6 +116,7 @@ fn first(line: &RevisionLine) -> HistoryRevision {
 
 /// Hosts may differ in how it went there; the last word counts.
 fn learn(entry: &mut HistoryRevision, line: &RevisionLine) {
+    entry.configs.extend(line.config.clone());
     let is_found = line.revision == Revision::FOUND;
     entry.ambiguous |= !is_found && (entry.version != line.version || entry.sha256 != line.sha256);
     let later = (&line.rollout, line.at) > (&entry.rollout, entry.at);

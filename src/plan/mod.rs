@@ -7,6 +7,7 @@
 //! * [`batch`]: cutting hosts into batches under the bounds.
 //! * [`capacity`]: what each pool has left on the way (R1).
 //! * [`release`]: which release each host runs, and which number the new one gets (F3, F4).
+//! * [`undo`]: which revision to go back to.
 //! * [`standing`]: whether a host is in traffic, sick, or an operator's.
 //! * [`unfinished`]: rollouts that were cut off. [`resume`]: what their records tell, and where each host begins.
 //! * [`refusal`]: what cannot work, said before anything is touched.
@@ -23,6 +24,7 @@ pub mod resume;
 pub mod standing;
 mod start;
 pub mod status;
+pub mod undo;
 pub mod unfinished;
 
 use std::collections::BTreeMap;
@@ -96,6 +98,8 @@ pub struct Facts {
     pub wishes: Wishes,
     /// The rollout that is gone on with; `None`: a new one begins.
     pub resumes: Option<Resumes>,
+    /// The revision that the fleet is taken back to; `None`: a release is rolled out.
+    pub undo: Option<Revision>,
 }
 
 impl Facts {

@@ -2,7 +2,7 @@
 
 use super::{Facts, HostView, release, resume};
 use crate::model::{
-    Current, HostFacts, PoolName, RecordSeen, ServerName, TrafficTarget, Unreachable,
+    Current, HostFacts, PoolName, RecordSeen, Revision, ServerName, TrafficTarget, Unreachable,
 };
 
 /// Room left beside a release: records, logs of commands, the release's own folder.
@@ -149,6 +149,9 @@ fn release_refusals(facts: &Facts, reasons: &mut Vec<String>) {
         // What was begun with it was not refused then.
         return;
     }
+    if let Some(revision) = facts.undo {
+        return undo_refusals(facts, revision, reasons);
+    }
     if !facts.wishes.replace_artifact {
         for (revision, sha256) in release::other_artifacts(facts) {
             reasons.push(format!(
@@ -170,6 +173,25 @@ fn release_refusals(facts: &Facts, reasons: &mut Vec<String>) {
             "version {} was taken back from host `{}`{rollout} at {:.0}; fix it under another version, or run with `--again`",
             facts.version, host.spec.name, line.at
         ));
+    }
+}
+
+/// Hosts that do not have what the fleet is taken back to, where nothing here is it either.
+fn undo_refusals(facts: &Facts, revision: Revision, reasons: &mut Vec<String>) {
+    let folder = release::folder(revision, &facts.version);
+    for host in facts.hosts.iter().filter(|host| host.selected) {
+        let Ok(seen) = &host.facts else { continue };
+        let has_it = if revision == Revision::FOUND {
+            seen.revisions.iter().any(|line| line.revision == revision)
+        } else {
+            seen.releases.contains(&folder) || facts.size > 0
+        };
+        if !has_it {
+            reasons.push(format!(
+                "host `{}` does not have revision {revision} (version {}), and the playbook's source here is not its artifact; put that artifact there, or choose a revision that every host has (`rollgate history`)",
+                host.spec.name, facts.version
+            ));
+        }
     }
 }
 

@@ -21,6 +21,24 @@ pub fn release_ref(root: &str, revision: Revision, version: &Version) -> Release
     }
 }
 
+/// The release with that number that a host has already: of what was found, where it lies.
+pub fn known_ref(
+    root: &str,
+    facts: &HostFacts,
+    revision: Revision,
+    version: &Version,
+) -> ReleaseRef {
+    let found = line(facts, revision).filter(|_| revision == Revision::FOUND);
+    match found {
+        Some(line) => ReleaseRef {
+            revision,
+            version: Some(version.clone()),
+            dir: line.dir.clone(),
+        },
+        None => release_ref(root, revision, version),
+    }
+}
+
 /// What `current` points to on a host, in the fleet's numbers; `None` where nothing is there or it is no link.
 pub fn running(root: &str, facts: &HostFacts) -> Option<ReleaseRef> {
     let Current::Link(dir) = &facts.current else {
@@ -68,6 +86,9 @@ fn line(facts: &HostFacts, revision: Revision) -> Option<&RevisionLine> {
 /// Whether the host runs the target: version, artifact and config all equal (F3).
 pub fn is_on_target(facts: &Facts, host: &HostView) -> bool {
     let Ok(seen) = &host.facts else { return false };
+    if let Some(revision) = facts.undo {
+        return running(&host.spec.root, seen).is_some_and(|current| current.revision == revision);
+    }
     running(&host.spec.root, seen)
         .and_then(|current| line(seen, current.revision))
         .is_some_and(|line| is_same(facts, host, line))
@@ -90,6 +111,9 @@ fn lines(facts: &Facts) -> impl Iterator<Item = (&HostView, &RevisionLine)> {
 /// The number for the target: one that the fleet already gave to exactly this release, where no host holds that number with other
 /// digests; else one more than the highest found anywhere.
 pub fn number(facts: &Facts) -> Revision {
+    if let Some(revision) = facts.undo {
+        return revision;
+    }
     let mut fits: BTreeMap<Revision, bool> = BTreeMap::new();
     let mut highest = Revision::FOUND;
     for (host, line) in lines(facts) {

@@ -210,7 +210,7 @@ pub fn refusals(facts: &Facts, resumed: &Resumed) -> Vec<String> {
             reasons.push(format!("host `{}` holds a record of this rollout about revision {} (version {}), others about revision {} (version {})", host.spec.name, target.revision, target.version, resumed.revision, facts.version));
         }
         if resumed.course == Course::Forward {
-            if target.config != host.config {
+            if target.config != host.config && facts.undo.is_none() {
                 reasons.push(format!("host `{}`: what the release is made of besides its artifact has changed in the playbook or inventory; put it back, or `rollgate abort` and deploy anew", host.spec.name));
             }
             changed.extend(changed_keys(&record.keys, &resumes.keys));

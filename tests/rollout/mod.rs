@@ -7,3 +7,4 @@ mod looking;
 mod policy;
 mod refusal;
 mod resume;
+mod undo;

@@ -164,12 +164,21 @@ impl TestLab {
         &self,
         playbook: &Document,
         version: &str,
-        mut enough: impl FnMut(usize, &Value) -> bool,
+        enough: impl FnMut(usize, &Value) -> bool,
     ) -> Option<Running> {
         let file = self.playbook_file(playbook);
         let arguments = ["deploy", &file, "--version", version, "--output", "json"];
+        self.read_until(&arguments, enough)
+    }
+
+    /// The same with any arguments.
+    pub(crate) fn read_until(
+        &self,
+        arguments: &[&str],
+        mut enough: impl FnMut(usize, &Value) -> bool,
+    ) -> Option<Running> {
         let mut child = self
-            .command("state", &arguments)
+            .command("state", arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

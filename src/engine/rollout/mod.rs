@@ -3,16 +3,17 @@
 //! * Here: from the first look to the plan, and everything that ends a run before it began.
 //! * [`resumed`]: what is different where a rollout is gone on with.
 //! * [`run`]: from staging to the last batch. * [`between`]: what stands between two batches. * [`back`]: `revert-all`.
-//! * [`ending`]: records, locks, the last event.
+//! * [`setting`]: what all of it shares. [`ending`]: records, locks, the last event.
 
 mod back;
 mod between;
 mod ending;
 mod resumed;
 mod run;
+mod setting;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,16 +21,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::ending::Closing;
 use self::run::Run;
-use super::context::{Context, HostContext, HostLedger};
+use self::setting::context;
 use super::finish;
 use super::inspect::{self, HostLooks};
 use super::lease::Leases;
 use super::locks::{self, Taken};
-use super::traffic::Traffic;
 use super::{Job, StopWish, World};
 use crate::event::{Emitter, EventKind};
-use crate::model::{HostName, LockSeen, Outcome, Target};
-use crate::plan::{Course, HostAction, Plan, PlannedHost, Start, release};
+use crate::model::{HostName, LockSeen, Outcome};
+use crate::plan::{Course, HostAction, Plan, PlannedHost, Start};
 
 /// Runs a rollout from its first look to its last event, and returns how it ended.
 pub async fn deploy(
@@ -147,79 +147,4 @@ fn said_batches(plan: &Plan) -> Vec<Vec<HostName>> {
         }
         _ => plan.batches.clone(),
     }
-}
-
-fn context(
-    job: Job,
-    world: World,
-    plan: Plan,
-    emitter: Arc<Emitter>,
-    leases: Arc<Leases>,
-    looks: &HostLooks,
-) -> Context {
-    let mut hosts = BTreeMap::new();
-    for member in &job.fleet {
-        let name = &member.spec.name;
-        let planned = plan
-            .host(name)
-            .filter(|host| host.action == HostAction::Update);
-        let (Some(planned), Some(Ok(facts))) = (planned, looks.get(name)) else {
-            continue;
-        };
-        let target = Target {
-            revision: plan.revision,
-            version: job.version.clone(),
-            sha256: job.artifact.sha256.clone(),
-            config: member.config.clone(),
-        };
-        let mut ledger = HostLedger {
-            found: planned.found.clone(),
-            runs: planned.current.clone(),
-            ..HostLedger::default()
-        };
-        if let Some(record) = job.earlier_record(facts) {
-            ledger.runs = release::running(&member.spec.root, facts);
-            ledger.swapped = record.swapped;
-        }
-        hosts.insert(
-            name.clone(),
-            HostContext {
-                spec: member.spec.clone(),
-                planned: planned.clone(),
-                facts: facts.clone(),
-                release: release::release_ref(&member.spec.root, plan.revision, &job.version),
-                target,
-                state: Mutex::new(ledger),
-            },
-        );
-    }
-    let (hooks, failed) = plan
-        .resumed
-        .as_ref()
-        .map_or_else(Default::default, |resumed| {
-            (resumed.hooks.clone(), resumed.failed.clone())
-        });
-    let traffic = Traffic::new(
-        world.balancers.clone(),
-        inspect::pools(&job),
-        hosts.keys().cloned(),
-        Arc::clone(&leases),
-    );
-    Context {
-        job,
-        world,
-        plan,
-        emitter,
-        leases,
-        traffic,
-        hosts,
-        hooks_before: ended_before(&hooks),
-        hooks: Mutex::new(hooks),
-        failed: Mutex::new(failed),
-    }
-}
-
-fn ended_before(hooks: &BTreeMap<String, bool>) -> BTreeSet<String> {
-    let ended = hooks.iter().filter(|(_, ended)| **ended);
-    ended.map(|(key, _)| key.clone()).collect()
 }

@@ -10,7 +10,8 @@ use crate::report::text;
 
 /// Everything for standard output. Nothing where nothing was begun: then the reasons on standard error say it all.
 pub(super) fn lines(told: &Told, end: &End<'_>, paint: Paint) -> Vec<String> {
-    if end.hosts.is_empty() || end.outcome == Outcome::Refused {
+    let not_begun = end.outcome == Outcome::Locked && told.revision.is_none();
+    if end.hosts.is_empty() || end.outcome == Outcome::Refused || not_begun {
         return Vec::new();
     }
     let mut lines = table(told, end).lines(paint);

@@ -363,6 +363,7 @@ fn job(count: usize) -> Job {
         wishes: Wishes::default(),
         resumes: None,
         message: None,
+        undo: None,
         lock_wait: Duration::ZERO,
         approved: true,
         options: BTreeMap::new(),

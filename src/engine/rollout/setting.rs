@@ -1,0 +1,112 @@
+//! What all parts of a rollout share, put together from its plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use crate::engine::context::{Context, HostContext, HostLedger};
+use crate::engine::inspect::{self, HostLooks};
+use crate::engine::lease::Leases;
+use crate::engine::traffic::Traffic;
+use crate::engine::{Job, Member, World};
+use crate::event::Emitter;
+use crate::model::{HostFacts, ReleaseRef, Sha256, Target};
+use crate::plan::{HostAction, Plan, PlannedHost, release};
+
+pub(super) fn context(
+    job: Job,
+    world: World,
+    plan: Plan,
+    emitter: Arc<Emitter>,
+    leases: Arc<Leases>,
+    looks: &HostLooks,
+) -> Context {
+    let mut hosts = BTreeMap::new();
+    for member in &job.fleet {
+        let name = &member.spec.name;
+        let planned = plan
+            .host(name)
+            .filter(|host| host.action == HostAction::Update);
+        if let (Some(planned), Some(Ok(facts))) = (planned, looks.get(name)) {
+            hosts.insert(name.clone(), host(&job, &plan, member, (planned, facts)));
+        }
+    }
+    let (hooks, failed) = plan
+        .resumed
+        .as_ref()
+        .map_or_else(Default::default, |resumed| {
+            (resumed.hooks.clone(), resumed.failed.clone())
+        });
+    let traffic = Traffic::new(
+        world.balancers.clone(),
+        inspect::pools(&job),
+        hosts.keys().cloned(),
+        Arc::clone(&leases),
+    );
+    Context {
+        job,
+        world,
+        plan,
+        emitter,
+        leases,
+        traffic,
+        hosts,
+        hooks_before: ended_before(&hooks),
+        hooks: Mutex::new(hooks),
+        failed: Mutex::new(failed),
+    }
+}
+
+fn host(
+    job: &Job,
+    plan: &Plan,
+    member: &Member,
+    (planned, facts): (&PlannedHost, &HostFacts),
+) -> HostContext {
+    let target = Target {
+        revision: plan.revision,
+        version: job.version.clone(),
+        sha256: job.artifact.sha256.clone(),
+        config: config(job, plan, facts, &member.config),
+    };
+    let root = &member.spec.root;
+    HostContext {
+        spec: member.spec.clone(),
+        planned: planned.clone(),
+        facts: facts.clone(),
+        release: release::known_ref(root, facts, plan.revision, &job.version),
+        target,
+        state: Mutex::new(ledger(job, root, (planned, facts))),
+    }
+}
+
+fn ledger(job: &Job, root: &str, (planned, facts): (&PlannedHost, &HostFacts)) -> HostLedger {
+    let mut ledger = HostLedger {
+        found: planned.found.clone(),
+        runs: planned.current.clone(),
+        ..HostLedger::default()
+    };
+    if let Some(record) = job.earlier_record(facts) {
+        ledger.swapped = record.swapped;
+        // What runs is known better from the rollout's own plan, where it is that.
+        let runs = release::running(root, facts);
+        let dir =
+            |release: &Option<ReleaseRef>| release.as_ref().map(|release| release.dir.clone());
+        if dir(&runs) != dir(&planned.current) {
+            ledger.runs = runs;
+        }
+    }
+    ledger
+}
+
+/// What else reaches the process: of an old revision, what it was then.
+fn config(job: &Job, plan: &Plan, facts: &HostFacts, now: &Sha256) -> Sha256 {
+    let mut lines = facts.revisions.iter().filter(|_| job.undo.is_some());
+    let line = lines.find(|line| line.revision == plan.revision);
+    let then = line.and_then(|line| line.config.clone());
+    then.unwrap_or_else(|| now.clone())
+}
+
+fn ended_before(hooks: &BTreeMap<String, bool>) -> BTreeSet<String> {
+    let ended = hooks.iter().filter(|(_, ended)| **ended);
+    ended.map(|(key, _)| key.clone()).collect()
+}
