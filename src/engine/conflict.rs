@@ -102,11 +102,21 @@ pub(super) fn judge(
             .as_ref()
             .is_none_or(|owner| owner.rollout > job.rollout && owner.command != BY_HAND)
     };
+    // One that has written its records has all its locks, and gives none back.
+    let has_begun = |conflict: &Conflict| {
+        let record = match hosts.get(&conflict.host) {
+            Some(Ok(facts)) => facts.record.read(),
+            Some(Err(_)) | None => None,
+        };
+        let owner = conflict.owner.as_ref();
+        record.is_some_and(|record| owner.is_some_and(|owner| owner.rollout == record.rollout))
+    };
     let holds_some = hosts
         .values()
         .flatten()
         .any(|facts| facts.lock == LockSeen::Ours);
-    if holds_some && waited < TIE && conflicts.iter().all(younger) {
+    let may_give_back = !conflicts.iter().any(has_begun) && conflicts.iter().all(younger);
+    if holds_some && waited < TIE && may_give_back {
         return Verdict::Wait;
     }
     Verdict::GiveBack(format!("{}; {}", list(conflicts), advice(world, conflicts)))
