@@ -74,6 +74,10 @@ pub enum Verb {
     History(History),
     /// Go on with a rollout that was cut off, from this machine or any other
     Resume(Resume),
+    /// Take hosts out of traffic by hand, and wait until nothing is in flight there
+    Drain(Maintain),
+    /// Put hosts back into traffic by hand, once they are ready
+    Enable(Maintain),
     /// Go back to an earlier revision, with the same batches and gates
     Undo(Undo),
     /// Freeze the fleet by hand: nothing changes its hosts until `unlock`
@@ -118,6 +122,26 @@ pub struct History {
     /// Which service.
     #[command(flatten)]
     pub service: Service,
+}
+
+/// `rollgate drain` and `rollgate enable`.
+#[derive(Debug, Clone, Args)]
+pub struct Maintain {
+    /// Which hosts: names, ranges, globs, groups, label=value, `&` to narrow, `!` to take away
+    #[arg(value_name = "SELECTOR")]
+    pub hosts: String,
+    /// The playbook: which service, behind which balancers
+    #[arg(short, long, value_name = "PLAYBOOK")]
+    pub playbook: PathBuf,
+    /// A variable for templates, above those of the inventory
+    #[arg(long = "var", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub vars: Vec<(String, String)>,
+    /// Also when a pool is left without a usable server
+    #[arg(long)]
+    pub allow_downtime: bool,
+    /// Queue behind another run's lock for this long
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", hide_default_value = true)]
+    pub lock_wait: std::time::Duration,
 }
 
 /// `rollgate undo`.

@@ -12,7 +12,7 @@
 //! | 130 | interrupted; the state is safe |
 //!
 //! * [`args`]: what can be typed. * [`deploy`], [`take_up`] (`resume`, `abort`), [`undo`], [`show`] (`plan`), [`looking`] (`status`,
-//!   `history`), [`locking`] (`lock`, `unlock`): the commands. * [`wiring`]: the only place that turns checked
+//!   `history`), [`locking`] (`lock`, `unlock`), [`mod@maintain`] (`drain`, `enable`): the commands. * [`wiring`]: the only place that turns checked
 //!   configuration into drivers and sinks. * [`machine`], [`local`], [`people`], [`signals`]: this machine, as the engine sees it.
 
 pub mod args;
@@ -23,6 +23,7 @@ mod local;
 mod locking;
 mod looking;
 mod machine;
+mod maintain;
 mod people;
 mod show;
 mod signals;
@@ -36,6 +37,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::engine::ByHand;
 use crate::model::ExitStatus;
 
 /// Runs one command and returns the code to end with.
@@ -60,6 +62,12 @@ pub async fn run(typed: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCod
         args::Verb::Plan(plan) => show::plan(&cli.common, plan, &terminal).await,
         args::Verb::Status(status) => looking::status(&cli.common, status, &terminal).await,
         args::Verb::History(history) => looking::history(&cli.common, history, &terminal).await,
+        args::Verb::Drain(drain) => {
+            maintain::run(&cli.common, (drain, ByHand::Drain), &terminal).await
+        }
+        args::Verb::Enable(enable) => {
+            maintain::run(&cli.common, (enable, ByHand::Enable), &terminal).await
+        }
         args::Verb::Undo(undo) => undo::run(&cli.common, undo, &terminal).await,
         args::Verb::Lock(lock) => locking::lock(&cli.common, lock, &terminal).await,
         args::Verb::Unlock(unlock) => locking::unlock(&cli.common, unlock, &terminal).await,

@@ -146,6 +146,16 @@ fn choose(survey: &Survey, goal: Goal) -> Found {
 
 /// Nothing was cut off: what is left of locks that nobody holds goes.
 async fn nothing(wired: &Wired, survey: &Survey, terminal: &Terminal) -> ExitStatus {
+    if !survey.damaged.is_empty() {
+        let hosts = survey.damaged.iter();
+        let hosts: Vec<String> = hosts
+            .map(|(host, why)| {
+                format!("host `{host}`: its `.rollgate/rollout.json` cannot be read ({why})")
+            })
+            .collect();
+        let hint = "look at the host and at `rollgate status`; then remove that file, or run `rollgate deploy` with `--take-over`";
+        return terminal.refuse(ExitStatus::Refused, &hosts.join("; "), hint);
+    }
     if !survey.away.is_empty() {
         let hosts: Vec<String> = survey
             .away

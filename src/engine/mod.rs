@@ -50,7 +50,7 @@ use crate::model::{
 use crate::plan::{Resumes, Wishes};
 
 pub use inspect::{Look, look, observe};
-pub use rollout::deploy;
+pub use rollout::{ByHand, deploy, maintain};
 pub use survey::{Cleared, Held, Survey, clear, freeze, survey, unlock};
 
 /// One host of the playbook's fleet.

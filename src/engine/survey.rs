@@ -9,7 +9,7 @@ use super::locks::{self, Taken};
 use super::{Job, StopWish, World};
 use crate::drivers::host::LockWish;
 use crate::event::Emitter;
-use crate::model::{HostName, LockSeen, Outcome, RecordStep};
+use crate::model::{HostName, LockSeen, Outcome, RecordSeen, RecordStep};
 use crate::plan::unfinished::{Open, open};
 
 /// What a look showed.
@@ -20,6 +20,8 @@ pub struct Survey {
     pub open: Vec<Open>,
     /// Hosts that could not be looked at, and why.
     pub away: Vec<(HostName, String)>,
+    /// Hosts whose record cannot be read, and why.
+    pub damaged: Vec<(HostName, String)>,
 }
 
 /// Looks at every host once; touches nothing.
@@ -33,7 +35,20 @@ pub async fn survey(job: &Job, world: &World) -> Survey {
         Some((name.clone(), error.to_string()))
     });
     let away = away.collect();
-    Survey { looks, open, away }
+    let damaged = looks.iter().filter_map(|(name, look)| match look {
+        Ok(facts) => match &facts.record {
+            RecordSeen::Corrupt(why) => Some((name.clone(), why.clone())),
+            RecordSeen::Read(_) | RecordSeen::Absent => None,
+        },
+        Err(_) => None,
+    });
+    let damaged = damaged.collect();
+    Survey {
+        looks,
+        open,
+        away,
+        damaged,
+    }
 }
 
 impl Survey {

@@ -96,6 +96,15 @@ fn continued_host(facts: &Facts, resumed: &Resumed, view: &HostView) -> PlannedH
     host
 }
 
+/// A host that is drained or enabled by hand, whatever it runs.
+pub(super) fn chosen_by_hand(facts: &Facts, view: &HostView) -> PlannedHost {
+    let mut host = planned_host(facts, view);
+    if view.selected && view.facts.is_ok() {
+        host.action = HostAction::Update;
+    }
+    host
+}
+
 fn fresh(facts: &Facts) -> Plan {
     let hosts: Vec<PlannedHost> = facts
         .hosts
@@ -231,7 +240,7 @@ fn from_what(view: &HostView) -> String {
     }
 }
 
-fn warnings(facts: &Facts) -> Vec<String> {
+pub(super) fn warnings(facts: &Facts) -> Vec<String> {
     let mut warnings = Vec::new();
     if !facts.version_checked {
         warnings.push("no `ready.version`: a host that is ready on the old release would pass; read the version from a header or JSON".to_owned());

@@ -7,6 +7,7 @@
 //! * [`batch`]: cutting hosts into batches under the bounds.
 //! * [`capacity`]: what each pool has left on the way (R1).
 //! * [`release`]: which release each host runs, and which number the new one gets (F3, F4).
+//! * [`by_hand`]: what `drain` and `enable` do.
 //! * [`undo`]: which revision to go back to.
 //! * [`standing`]: whether a host is in traffic, sick, or an operator's.
 //! * [`unfinished`]: rollouts that were cut off. [`resume`]: what their records tell, and where each host begins.
@@ -14,6 +15,7 @@
 //! * [`document`]: the plan's document for scripts (F15). [`status`] and [`history`]: those of the commands that only look.
 
 pub mod batch;
+pub mod by_hand;
 pub mod capacity;
 pub mod document;
 pub mod history;

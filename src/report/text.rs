@@ -124,6 +124,14 @@ pub fn elapsed(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.duration_since(from).as_secs()).unwrap_or(0)
 }
 
+/// What is done, to what; `drain` and `enable` concern no version.
+pub fn subject(command: &str, service: &str, version: &str) -> String {
+    match command {
+        "drain" | "enable" => format!("{command} {service}"),
+        _ => format!("{command} {service} {version}"),
+    }
+}
+
 /// A revision's number; `found` for what was there before rollgate came.
 pub fn revision(revision: Revision) -> String {
     if revision == Revision::FOUND {

@@ -196,6 +196,14 @@ fn a_record_that_cannot_be_read_is_named() {
         reasons.contains("rollout.json") && reasons.contains("cannot be read"),
         "{said}"
     );
+    let file = lab.playbook_file(&lab.playbook());
+    for command in ["resume", "abort"] {
+        let said = lab.rollgate(&[command, &file]).expect(5);
+        assert!(
+            said.stderr.contains("web-01") && said.stderr.contains("cannot be read"),
+            "{said}"
+        );
+    }
 }
 
 /// In a process namespace of its own, as on another machine.

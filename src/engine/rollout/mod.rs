@@ -3,10 +3,12 @@
 //! * Here: from the first look to the plan, and everything that ends a run before it began.
 //! * [`resumed`]: what is different where a rollout is gone on with.
 //! * [`run`]: from staging to the last batch. * [`between`]: what stands between two batches. * [`back`]: `revert-all`.
+//! * [`by_hand`]: `drain` and `enable`.
 //! * [`setting`]: what all of it shares. [`ending`]: records, locks, the last event.
 
 mod back;
 mod between;
+mod by_hand;
 mod ending;
 mod resumed;
 mod run;
@@ -19,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use self::by_hand::{ByHand, maintain};
 use self::ending::Closing;
 use self::run::Run;
 use self::setting::context;

@@ -63,6 +63,31 @@ pub(in crate::engine) async fn drain(turn: &mut Turn<'_>) -> StepResult {
     Ok(())
 }
 
+/// Takes the host out for a person, and leaves it so. No record: from now on it is an operator's.
+pub(in crate::engine) async fn drain_by_hand(turn: &mut Turn<'_>) -> StepResult {
+    let watch = Stopwatch::start();
+    turn.say(EventKind::HostDraining {
+        host: turn.name.clone(),
+        batch: turn.batch,
+    })
+    .await;
+    take_out_when_allowed(turn, Way::Forward).await?;
+    if let Some(left) = wait_until_idle(turn, turn.context.job.drain.timeout, false).await? {
+        let limit = human(turn.context.job.drain.timeout);
+        let text =
+            format!("it is out of traffic, but {left} requests were still in flight after {limit}");
+        return Err(StepEnd::Failed(Failure::new(text)));
+    }
+    let seconds = turn.host.spent("drain", watch.elapsed());
+    turn.say(EventKind::HostDrained {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        seconds,
+    })
+    .await;
+    Ok(())
+}
+
 /// Takes the host out again before its swap is taken back. Requests that do not end in time do not keep a bad release in traffic.
 pub(in crate::engine) async fn drain_again(turn: &mut Turn<'_>) -> StepResult {
     let watch = Stopwatch::start();

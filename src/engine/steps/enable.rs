@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::drain::leave_out;
+use super::prove::prove_current;
 use super::{StepEnd, StepResult, Turn, traffic_end};
 use crate::cycle::gate::human;
 use crate::engine::context::Stopwatch;
@@ -22,6 +23,36 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// Puts the host back on the new release.
 pub(in crate::engine) async fn enable(turn: &mut Turn<'_>) -> StepResult {
     put_back(turn, RecordStep::Enable, true).await
+}
+
+/// Puts the host into traffic for a person, whoever took it out, once what runs there is ready (R2).
+pub(in crate::engine) async fn enable_by_hand(turn: &mut Turn<'_>) -> StepResult {
+    prove_current(turn).await?;
+    let watch = Stopwatch::start();
+    turn.say(EventKind::HostEnabling {
+        host: turn.name.clone(),
+        batch: turn.batch,
+    })
+    .await;
+    for entry in &mut turn.host.ledger().found {
+        entry.admin = Admin::Ready;
+    }
+    let ready = turn.host.found();
+    {
+        let _turn = turn.context.traffic.turn(turn.name).await;
+        turn.cycle.begin();
+        let told = turn.context.traffic.tell(turn.name, &ready, Admin::Ready);
+        told.await.map_err(|error| traffic_end(WHAT, error))?;
+    }
+    wait_until_usable(turn).await?;
+    let seconds = turn.host.spent("enable", watch.elapsed());
+    turn.say(EventKind::HostEnabled {
+        host: turn.name.clone(),
+        batch: turn.batch,
+        seconds,
+    })
+    .await;
+    Ok(())
 }
 
 /// Puts the host back as it was found. One that was not usable then is told, and not waited for.

@@ -23,8 +23,8 @@ use crate::drivers::host::HostError;
 use crate::event::EventKind;
 use crate::model::{Failure, HostName, Record};
 
-pub(super) use drain::{drain, drain_again};
-pub(super) use enable::{enable, restore};
+pub(super) use drain::{drain, drain_again, drain_by_hand};
+pub(super) use enable::{enable, enable_by_hand, restore};
 pub(super) use prove::{prove, prove_before};
 pub(super) use soak::soak;
 pub(super) use swap::{swap, swap_back};

@@ -10,8 +10,24 @@ use crate::model::{Failure, ReadyPolicy};
 
 /// The new release must be ready, on its own version.
 pub(in crate::engine) async fn prove(turn: &mut Turn<'_>) -> StepResult {
+    let expectation = Expectation::of_target(&turn.context.job.ready, &turn.context.job.version);
+    prove_as(turn, expectation).await
+}
+
+/// What runs there, whatever that is, must be ready; on the version that rollgate gave it, where it did.
+pub(super) async fn prove_current(turn: &mut Turn<'_>) -> StepResult {
+    let mut policy = turn.context.job.ready.clone();
+    let current = turn.host.planned.current.as_ref();
+    let known = current.and_then(|current| current.version.clone());
+    if known.is_none() {
+        policy.version = None;
+    }
+    let version = known.unwrap_or_else(|| turn.context.job.version.clone());
+    prove_as(turn, Expectation::of_target(&policy, &version)).await
+}
+
+async fn prove_as(turn: &mut Turn<'_>, expectation: Expectation) -> StepResult {
     let policy = turn.context.job.ready.clone();
-    let expectation = Expectation::of_target(&policy, &turn.context.job.version);
     let watch = Stopwatch::start();
     let url = turn.ports.probe.url().to_owned();
     turn.say(EventKind::HostProbing {

@@ -105,12 +105,9 @@ fn beside(kind: &EventKind) -> Option<Said> {
 }
 
 fn started(command: &str, hosts: &[HostName], state: &RolloutState) -> Said {
-    let what = format!("started: {command} {} {}", state.service, state.version);
-    Said::new(
-        "rollout",
-        format!("{what} on {}", text::count(hosts.len(), "host")),
-    )
-    .colored(Meaning::Strong)
+    let what = text::subject(command, &state.service, &state.version);
+    let hosts = text::count(hosts.len(), "host");
+    Said::new("rollout", format!("started: {what} on {hosts}")).colored(Meaning::Strong)
 }
 
 fn planned(

@@ -56,9 +56,10 @@ fn is_under_way(state: &RolloutState, phase: HostPhase, batch: usize) -> bool {
 
 /// What is rolled, how far, for how long. A long name gives way: the numbers are always there.
 fn header(state: &RolloutState, columns: usize, now: Timestamp) -> Line {
-    let what = text::clean(&format!(
-        "{} {} {}",
-        state.command, state.service, state.version
+    let what = text::clean(&text::subject(
+        &state.command,
+        &state.service,
+        &state.version,
     ));
     let place = match (state.batch, state.batches) {
         (0, 0) => "looking at the hosts".to_owned(),

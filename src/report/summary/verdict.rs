@@ -2,6 +2,7 @@
 
 use super::{End, Told};
 use crate::model::{HostResult, Outcome};
+use crate::report::text;
 
 /// Whether it ended as it was meant to: of `abort`, going back is what was wanted.
 pub(super) fn went_well(told: &Told, end: &End<'_>) -> bool {
@@ -12,8 +13,45 @@ fn is_aborted(told: &Told, end: &End<'_>) -> bool {
     told.command == "abort" && end.outcome == Outcome::Reverted
 }
 
+/// Whether hosts were drained or enabled by hand: then no release is spoken of.
+fn is_by_hand(told: &Told) -> bool {
+    matches!(told.command.as_str(), "drain" | "enable")
+}
+
+/// How hosts ended that were drained or enabled by hand.
+fn by_hand(told: &Told, end: &End<'_>) -> String {
+    let way = if told.command == "drain" {
+        "out of traffic, with nothing in flight"
+    } else {
+        "in traffic"
+    };
+    match end.outcome {
+        Outcome::Succeeded => {
+            let hosts = text::count(end.count(HostResult::Updated), "host");
+            format!("{hosts} of {} {way}", end.service)
+        }
+        Outcome::Locked if told.revision.is_none() => {
+            format!(
+                "`{}` was not begun: a lock or an unfinished rollout is in the way",
+                told.command
+            )
+        }
+        Outcome::Refused => format!("`{}` was refused; nothing was touched", told.command),
+        Outcome::Interrupted => format!("`{}` was interrupted", told.command),
+        Outcome::Partial
+        | Outcome::Reverted
+        | Outcome::Halted
+        | Outcome::Stranded
+        | Outcome::Deadline
+        | Outcome::Locked => format!("not every host is {way}"),
+    }
+}
+
 /// How it ended.
 pub(super) fn sentence(told: &Told, end: &End<'_>) -> String {
+    if is_by_hand(told) {
+        return by_hand(told, end);
+    }
     let what = format!("{} {}", end.service, end.version);
     match end.outcome {
         Outcome::Succeeded => succeeded(told, end, &what),
@@ -85,6 +123,12 @@ pub(super) fn next(told: &Told, end: &End<'_>) -> Vec<String> {
     let version = end.version;
     match end.outcome {
         Outcome::Succeeded => Vec::new(),
+        Outcome::Locked => locked(end),
+        _ if is_by_hand(told) => {
+            vec![format!(
+                "mend what is named above, then run `rollgate {command}` again"
+            )]
+        }
         Outcome::Reverted | Outcome::Partial if told.failed.is_empty() => {
             vec![format!(
                 "mend what is named above, then run `rollgate {command}` again: hosts that run {version} are skipped"
@@ -111,7 +155,6 @@ pub(super) fn next(told: &Told, end: &End<'_>) -> Vec<String> {
                 "give it more time with `--timeout` or `strategy.deadline`, and run `rollgate {command}` again"
             )]
         }
-        Outcome::Locked => locked(end),
         Outcome::Refused => vec![format!(
             "mend what is named above and run it again; `rollgate plan` with the same arguments looks and touches nothing"
         )],
