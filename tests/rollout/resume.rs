@@ -102,6 +102,47 @@ fn a_killed_rollout_is_taken_back_from_another_machine() {
     assert!(reached >= 6, "only {reached} places were reached");
 }
 
+#[test]
+fn a_killed_connection_is_no_more_than_a_pause() {
+    let mut cut = 0;
+    for at in places() {
+        let lab = TestLab::start(4);
+        let load = lab.load();
+        let playbook = lab.playbook();
+        let Some(running) = lab.deploy_until(&playbook, "2.0", |count, _| count == at) else {
+            load.stop().unwrap();
+            break;
+        };
+        cut += lab.cut_connections();
+        let (code, events) = running.wait();
+        let summary = load.stop().unwrap();
+        let last = events.last().unwrap();
+        if code == 5 {
+            // Before the first change a host that does not answer refuses the run.
+            assert_eq!(lab.versions(), [FIRST; 4], "event {at}: {last}");
+        } else {
+            assert_eq!(code, 0, "cut after event {at}: {last}");
+            assert_eq!(lab.versions(), ["2.0"; 4], "event {at}: {last}");
+        }
+        assert_eq!(lab.out_of_traffic().unwrap(), Vec::<String>::new());
+        assert_eq!(summary["failed"], 0, "event {at}: {summary:#}");
+    }
+    assert!(cut > 10, "only {cut} connections were cut");
+}
+
+/// What reads the output is gone: the rollout goes on.
+#[test]
+fn a_closed_pager_ends_no_rollout() {
+    let lab = TestLab::start(4);
+    let playbook = lab.playbook();
+    let running = lab
+        .deploy_until(&playbook, "2.0", |count, _| count == 8)
+        .unwrap();
+    assert_eq!(running.close_and_wait(), 0);
+    assert_eq!(lab.versions(), ["2.0"; 4]);
+    assert_eq!(lab.out_of_traffic().unwrap(), Vec::<String>::new());
+}
+
 fn is(name: &'static str) -> impl FnMut(usize, &Value) -> bool {
     move |_, event| event["event"] == name
 }

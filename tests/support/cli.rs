@@ -33,6 +33,19 @@ impl Running {
         signal(&self.child, which);
     }
 
+    /// Stops reading what it says, for good, and waits for its exit code.
+    pub(crate) fn close_and_wait(mut self) -> i32 {
+        let nobody = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
+        let mut nobody = nobody;
+        let empty = nobody.stdout.take().unwrap();
+        drop(std::mem::replace(
+            &mut self.lines,
+            BufReader::new(empty).lines(),
+        ));
+        nobody.wait().unwrap();
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+
     /// Waits for its end: its exit code (-1 when a signal ended it), and the events that were still to come.
     pub(crate) fn wait(mut self) -> (i32, Vec<Value>) {
         let mut events = Vec::new();

@@ -179,6 +179,16 @@ impl Lab {
         });
     }
 
+    /// Ends every SSH connection to a host of the lab, from the hosts' side. How many there were.
+    pub(crate) fn cut_connections(&self) -> usize {
+        let servers = self
+            .daemons
+            .iter()
+            .filter(|daemon| daemon.name().starts_with("sshd"));
+        let servers: Vec<u32> = servers.map(Daemon::id).collect();
+        process::kill_children(&servers)
+    }
+
     fn prepare_folders(&self) -> io::Result<()> {
         for name in ["bin", "keys", "logs", "artifacts", "home", "state"] {
             fs::create_dir_all(self.dir().join(name))?;

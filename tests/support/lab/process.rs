@@ -70,6 +70,29 @@ pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     }
 }
 
+/// Kills the children of those processes, and tells how many there were.
+pub(crate) fn kill_children(parents: &[u32]) -> usize {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut killed = 0;
+    for process in processes {
+        // Source: proc(5): the parent is the second field behind the name, which stands in brackets.
+        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        let parent = stat.rsplit_once(')').and_then(|(_, rest)| {
+            let mut fields = rest.split_whitespace();
+            fields.nth(1)?.parse::<u32>().ok()
+        });
+        let pid = process.file_name().to_string_lossy().parse().ok();
+        let pid = pid.and_then(rustix::process::Pid::from_raw);
+        if let (Some(parent), Some(pid)) = (parent, pid)
+            && parents.contains(&parent)
+            && rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok()
+        {
+            killed += 1;
+        }
+    }
+    killed
+}
+
 /// Runs a program to its end and gives its stdout.
 ///
 /// # Errors
