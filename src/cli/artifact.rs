@@ -33,6 +33,14 @@ pub(super) fn artifact(loaded: &Loaded, bits: Bits) -> Result<Artifact, String> 
     match bits {
         Bits::None => made((NONE.repeat(64), 0)),
         Bits::Untouched(sha256) => made((sha256.to_string(), 0)),
+        Bits::Fetched { file, from } => {
+            let (sha256, size) = digest(&file).map_err(|error| error.to_string())?;
+            Ok(Artifact {
+                path: file,
+                from,
+                ..made((sha256, size))?
+            })
+        }
         Bits::Old { sha256, from } => {
             let sha256 = sha256.map_or_else(|| NONE.repeat(64), |sha256| sha256.to_string());
             match digest(path) {
@@ -63,6 +71,11 @@ pub(super) fn artifact(loaded: &Loaded, bits: Bits) -> Result<Artifact, String> 
 }
 
 /// Reads the file once, whatever its size, in pieces.
+/// The digest of a file, in hexadecimal.
+pub(super) fn sha256_of(path: &Path) -> std::io::Result<String> {
+    digest(path).map(|(sha256, _size)| sha256)
+}
+
 fn digest(path: &Path) -> std::io::Result<(String, u64)> {
     let mut file = File::open(path)?;
     let mut hasher = Hasher::new();

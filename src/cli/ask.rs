@@ -1,6 +1,7 @@
 //! What a command adds to what the files say.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::Subject;
@@ -54,6 +55,13 @@ pub(super) enum Bits {
         /// Its digest.
         sha256: Option<Sha256>,
         /// Where it came from, for the history.
+        from: String,
+    },
+    /// The same, fetched from a host.
+    Fetched {
+        /// Where it lies here.
+        file: PathBuf,
+        /// Where it came from at first, for the history.
         from: String,
     },
     /// The command goes back from the artifact of that digest, and sends nothing.

@@ -25,6 +25,7 @@ mod looking;
 mod machine;
 mod maintain;
 mod people;
+mod relay;
 mod show;
 mod signals;
 mod take_up;

@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use tempfile::TempDir;
+
 use super::args::{Common, Undo};
+use super::artifact::sha256_of;
 use super::ask::{Ask, Bits};
 use super::deploy::run_job;
+use super::relay;
 use super::show::show_look;
 use super::signals;
 use super::terminal::Terminal;
-use super::wiring;
+use super::wiring::{self, Wired};
 use crate::config::{Loaded, Request};
 use crate::engine;
 use crate::model::{ExitStatus, Pause, Revision, Version};
 use crate::plan::Wishes;
-use crate::plan::history::history;
+use crate::plan::history::{HistoryRevision, history};
 use crate::plan::undo::{UndoTo, choose};
 
 /// Runs the command.
@@ -25,18 +29,14 @@ pub(super) async fn run(common: &Common, undo: &Undo, terminal: &Terminal) -> Ex
             return terminal.refuse(ExitStatus::Refused, reason, &error.to_string());
         }
     };
-    let to = match target(common, undo, terminal).await {
-        Ok(to) => to,
+    let found = match find(common, undo, terminal).await {
+        Ok(found) => found,
         Err(status) => return status,
     };
-    let loaded = match load(common, undo, terminal, &to) {
-        Ok(loaded) => loaded,
-        Err(status) => return status,
-    };
-    if loaded.strategy.pause == Pause::Manual && !undo.approve && !Terminal::can_ask() {
+    if found.loaded.strategy.pause == Pause::Manual && !undo.approve && !Terminal::can_ask() {
         return terminal.nobody_to_ask();
     }
-    let wired = match wiring::wire(&loaded, ask(undo, &to)) {
+    let wired = match wiring::wire(&found.loaded, ask(undo, &found)) {
         Ok(wired) => wired,
         Err(reason) => return terminal.refuse(ExitStatus::Refused, &reason, "nothing was touched"),
     };
@@ -46,18 +46,58 @@ pub(super) async fn run(common: &Common, undo: &Undo, terminal: &Terminal) -> Ex
     run_job(&wired, terminal, stop).await
 }
 
+/// What a look at the hosts found.
+struct Found {
+    to: UndoTo,
+    /// The files, rendered for that version.
+    loaded: Loaded,
+    /// Its artifact, where it had to be fetched from a host.
+    fetched: Option<TempDir>,
+}
+
 /// Asks every host which revisions there are, and chooses.
-async fn target(common: &Common, undo: &Undo, terminal: &Terminal) -> Result<UndoTo, ExitStatus> {
+async fn find(common: &Common, undo: &Undo, terminal: &Terminal) -> Result<Found, ExitStatus> {
     let loaded = terminal.load_service(common, &undo.service, undo.limit.as_ref())?;
     let wired = wiring::wire(&loaded, Ask::default())
         .map_err(|reason| terminal.refuse(ExitStatus::Usage, &reason, ""))?;
     let (facts, problems) = engine::observe(&wired.job, &wired.world).await;
-    wired.close().await;
     let document = history(&facts, problems);
-    choose(&document, undo.to_revision.map(Revision)).map_err(|reason| {
-        let hint = document.problems.join("\n");
-        terminal.refuse(ExitStatus::Refused, &reason, &hint)
-    })
+    let found = match choose(&document, undo.to_revision.map(Revision)) {
+        Ok(to) => load(common, undo, terminal, &to).map(|loaded| (to, loaded)),
+        Err(reason) => {
+            let hint = document.problems.join("\n");
+            Err(terminal.refuse(ExitStatus::Refused, &reason, &hint))
+        }
+    };
+    let found = match found {
+        Ok((to, loaded)) => {
+            let revision = document.revisions.iter();
+            let mut revision = revision.filter(|known| known.revision == to.revision);
+            let fetched = match revision.next() {
+                Some(known) => relayed(&wired, &loaded, known).await,
+                None => None,
+            };
+            Ok(Found {
+                to,
+                loaded,
+                fetched,
+            })
+        }
+        Err(status) => Err(status),
+    };
+    wired.close().await;
+    found
+}
+
+/// Hosts that lack the revision get it from one that has it, where the playbook's source is not its artifact any more.
+async fn relayed(wired: &Wired, loaded: &Loaded, known: &HistoryRevision) -> Option<TempDir> {
+    let (version, sha256) = (known.version.as_ref()?, known.sha256.as_ref()?);
+    let is_here = sha256_of(&loaded.source).is_ok_and(|here| here == sha256.as_str());
+    if is_here || !relay::lacking(loaded, known) {
+        return None;
+    }
+    let what = (known.revision, version, sha256);
+    relay::fetch(wired, loaded, what, &known.staged).await
 }
 
 fn load(
@@ -87,7 +127,8 @@ fn load(
     Ok(loaded)
 }
 
-fn ask(undo: &Undo, to: &UndoTo) -> Ask {
+fn ask(undo: &Undo, found: &Found) -> Ask {
+    let to = &found.to;
     let mut options = BTreeMap::new();
     if undo.allow_downtime {
         options.insert("allow-downtime".to_owned(), "true".to_owned());
@@ -109,9 +150,15 @@ fn ask(undo: &Undo, to: &UndoTo) -> Ask {
             ..Wishes::default()
         },
         options,
-        bits: Bits::Old {
-            sha256: to.sha256.clone(),
-            from: to.from.clone(),
+        bits: match &found.fetched {
+            Some(dir) => Bits::Fetched {
+                file: dir.path().join(&found.loaded.artifact_name),
+                from: to.from.clone(),
+            },
+            None => Bits::Old {
+                sha256: to.sha256.clone(),
+                from: to.from.clone(),
+            },
         },
         undo: Some(to.revision),
         ..Ask::default()

@@ -7,7 +7,7 @@
 //! * [`look`]: everything that one look tells, and the lock: taken, taken over, renewed, broken.
 //! * [`stage`]: the artifact into its folder.
 //! * [`swap`]: the link and the service.
-//! * [`run`]: hooks and logs.
+//! * [`run`]: hooks and logs. [`fetch`]: a file from there to here.
 //! * [`finish`]: the record, the history, pruning, the end of the lock.
 //! * [`answer`]: lines of `key<TAB>value`, and what an exit code means.
 //! * [`record`]: the texts that a host keeps.
@@ -20,6 +20,7 @@
 
 pub mod answer;
 pub mod draft;
+pub mod fetch;
 pub mod finish;
 pub mod look;
 pub mod record;

@@ -188,7 +188,7 @@ fn undo_refusals(facts: &Facts, revision: Revision, reasons: &mut Vec<String>) {
         };
         if !has_it {
             reasons.push(format!(
-                "host `{}` does not have revision {revision} (version {}), and the playbook's source here is not its artifact; put that artifact there, or choose a revision that every host has (`rollgate history`)",
+                "host `{}` does not have revision {revision} (version {}), and neither the playbook's source here nor another host gave its artifact; put that artifact there, or choose another revision (`rollgate history`)",
                 host.spec.name, facts.version
             ));
         }

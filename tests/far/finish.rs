@@ -218,6 +218,25 @@ async fn a_hook_that_hangs_is_ended_with_its_children() {
 }
 
 #[tokio::test]
+async fn a_file_comes_back_as_it_is_whatever_its_size() {
+    for lab in Lab::both() {
+        for size in [0, 1, 8 * 1024 * 1024, 8 * 1024 * 1024 + 7] {
+            let bytes: Vec<u8> = (0..=255).cycle().take(size).collect();
+            let file = lab.dir.path().join("it's a file");
+            std::fs::write(&file, &bytes).unwrap();
+            let into = lab.dir.path().join("copy");
+            let name = file.display().to_string();
+            let count = lab.host("a1").fetch(&name, &into).await.unwrap();
+            assert_eq!(count, size as u64);
+            assert!(std::fs::read(&into).unwrap() == bytes, "{size}");
+        }
+        let into = lab.dir.path().join("copy");
+        let error = lab.host("a1").fetch("/nowhere", &into).await.unwrap_err();
+        assert!(error.to_string().contains("/nowhere"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn logs_come_from_the_command_of_the_playbook() {
     for lab in Lab::both() {
         lab.locked("a1").await;

@@ -5,6 +5,7 @@ use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use rollgate::far::fetch::Fetch;
 use rollgate::far::finish::{Finish, RecordFate, WriteRecord};
 use rollgate::far::look::{BreakLock, Look, Renew, Wish};
 use rollgate::far::run::{HookRun, Logs};
@@ -82,6 +83,15 @@ fn scripts(site: &Site) -> Vec<(&'static str, Arc<str>)> {
             Logs {
                 run: &run,
                 lines: 5,
+            }
+            .script(site)
+            .unwrap(),
+        ),
+        (
+            "fetch",
+            Fetch {
+                file: "/opt/app/a file",
+                number: 3,
             }
             .script(site)
             .unwrap(),

@@ -76,14 +76,22 @@ fn undo_to_a_revision_goes_there_also_forward() {
 }
 
 #[test]
-fn a_revision_that_was_pruned_comes_from_the_source_or_is_refused() {
+fn a_revision_that_a_host_lacks_comes_from_another_host_or_from_the_source() {
     let lab = fleet();
-    let lost = lab.hosts[1].home.join("srv/releases/1-2.0");
-    fs::remove_dir_all(&lost).unwrap();
+    let remove = |host: usize| {
+        let folder = lab.hosts[host].home.join("srv/releases/1-2.0");
+        fs::remove_dir_all(folder).unwrap();
+    };
     let source = lab.dir().join("artifacts/2.0/app");
     let aside = lab.dir().join("artifacts/2.0/aside");
     fs::rename(&source, &aside).unwrap();
-    let said = undo(&lab, &[]).expect(5);
+    remove(1);
+    let said = undo(&lab, &[]).expect(0);
+    lab.assert_all_on("2.0", &said);
+    assert!(sent(&said) > 0, "{said}");
+    undo(&lab, &["--to-revision", "2"]).expect(0);
+    (0..4).for_each(remove);
+    let said = undo(&lab, &["--to-revision", "1"]).expect(5);
     lab.assert_all_on("4.0", &said);
     let reasons = said.finished()["reasons"].to_string();
     assert!(
@@ -91,7 +99,7 @@ fn a_revision_that_was_pruned_comes_from_the_source_or_is_refused() {
         "{said}"
     );
     fs::rename(&aside, &source).unwrap();
-    let said = undo(&lab, &[]).expect(0);
+    let said = undo(&lab, &["--to-revision", "1"]).expect(0);
     lab.assert_all_on("2.0", &said);
     assert!(sent(&said) > 0, "{said}");
 }

@@ -3,6 +3,7 @@
 mod shell;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -208,6 +209,9 @@ pub trait HostDriver: Send + Sync + fmt::Debug {
 
     /// Writes what outlives the rollout, prunes, and releases the lock, in one round trip.
     fn finish<'a>(&'a self, order: &'a FinishOrder) -> BoxFuture<'a, Result<(), HostError>>;
+
+    /// Copies a file of the host to a new file here, as it is, and tells how many bytes it has. Only looks; needs no lock.
+    fn fetch<'a>(&'a self, file: &'a str, into: &'a Path) -> BoxFuture<'a, Result<u64, HostError>>;
 
     /// Breaks the lock whose owner file was seen (empty: one without an owner file), whoever holds it.
     fn break_lock<'a>(&'a self, seen: &'a str) -> BoxFuture<'a, Result<(), HostError>>;

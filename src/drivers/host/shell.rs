@@ -1,17 +1,20 @@
 //! A host with a POSIX shell: sends the scripts of [`crate::far`] and reads their answers.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tokio::io::AsyncWriteExt as _;
 
 use super::{
     FinishOrder, HostDriver, HostError, LockWish, Ran, RecordEnd, StageOrder, Staged, SwapOrder,
     SwapTo, Swapped,
 };
 use crate::drivers::transport::{Call, Payload, Transport};
+use crate::far::fetch::{self, Fetch};
 use crate::far::finish::{Finish, RecordFate, WriteRecord};
 use crate::far::look::{BreakLock, Look, Renew, Wish};
 use crate::far::run::{HookRun, Logs};
@@ -115,6 +118,37 @@ impl ShellHost {
             .await?;
         let need = Stage::read_check(&answer).map_err(|reason| garbled(CHECK, reason))?;
         Ok(matches!(need, Need::Have | Need::Copied))
+    }
+
+    async fn fetch_file(&self, file: &str, into: &Path) -> Result<u64, HostError> {
+        let here =
+            |error: std::io::Error| failed(format!("cannot write {}: {error}", into.display()));
+        let mut out = tokio::fs::File::create(into).await.map_err(here)?;
+        let mut size = 0;
+        for number in 0.. {
+            let script = Fetch { file, number }.script(&self.site);
+            let call = Call {
+                purpose: "fetch a file",
+                script: script.map_err(|error| failed(error.to_string()))?,
+                payload: Payload::None,
+                limit: fetch::LIMIT,
+                privileged: false,
+            };
+            let output = self.transport.run(call).await?;
+            if output.code != 0 {
+                return Err(failed(format!(
+                    "cannot read {file}: {}",
+                    output.complaint()
+                )));
+            }
+            out.write_all(&output.stdout).await.map_err(here)?;
+            size += output.stdout.len() as u64;
+            if output.stdout.len() < fetch::PIECE {
+                break;
+            }
+        }
+        out.flush().await.map_err(here)?;
+        Ok(size)
     }
 
     async fn put_artifact(&self, order: &StageOrder) -> Result<Staged, HostError> {
@@ -257,6 +291,10 @@ impl HostDriver for ShellHost {
 
     fn finish<'a>(&'a self, order: &'a FinishOrder) -> BoxFuture<'a, Result<(), HostError>> {
         self.end(order).boxed()
+    }
+
+    fn fetch<'a>(&'a self, file: &'a str, into: &'a Path) -> BoxFuture<'a, Result<u64, HostError>> {
+        self.fetch_file(file, into).boxed()
     }
 
     fn break_lock<'a>(&'a self, seen: &'a str) -> BoxFuture<'a, Result<(), HostError>> {

@@ -248,6 +248,19 @@ impl HostDriver for FakeHost {
         }))
     }
 
+    fn fetch<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a std::path::Path,
+    ) -> BoxFuture<'a, Result<u64, HostError>> {
+        Box::pin(self.operate("fetch", false, |_, _| {
+            Err(HostError::Failed {
+                what: "hosts in memory have no files".into(),
+                output: vec![],
+            })
+        }))
+    }
+
     fn break_lock<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), HostError>> {
         Box::pin(self.operate("break", false, |sim, name| {
             sim.hosts.get_mut(name).unwrap().owner = None;
