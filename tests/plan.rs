@@ -32,6 +32,7 @@ fn line(revision: u64, version: &str, sha256: Sha256, outcome: RevisionOutcome) 
         by: "a@b".into(),
         from: "here".into(),
         at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        good: false,
         outcome,
         rollout: Some(RolloutId::new("20260101T000000Z-0001").unwrap()),
     }

@@ -18,6 +18,9 @@ use crate::plan::status::{StatusDocument, last_exit, status as document};
 /// Between two looks of `--watch` and `--wait`.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// Seconds after which a lock that was not renewed is nobody's.
+const ABANDONED: u64 = 120;
+
 fn wired(common: &Common, service: &Service, terminal: &Terminal) -> Result<Wired, ExitStatus> {
     let loaded = terminal.load_service(common, service, None)?;
     wiring::wire(&loaded, Ask::default())
@@ -82,10 +85,10 @@ async fn look(wired: &Wired, status: &Status, terminal: &Terminal) -> ExitStatus
     }
 }
 
-/// Whether a rollout holds a lock; a lock by hand is nothing to wait for.
+/// Whether a rollout holds a lock and renews it; a lock by hand is nothing to wait for.
 fn is_under_way(seen: &StatusDocument) -> bool {
     let lock = seen.lock.as_ref();
-    lock.is_some_and(|lock| lock.command.as_deref() != Some("lock"))
+    lock.is_some_and(|lock| lock.command.as_deref() != Some("lock") && lock.renewed < ABANDONED)
 }
 
 fn ending(status: &Status, seen: &StatusDocument, last: Option<u8>) -> ExitStatus {

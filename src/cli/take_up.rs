@@ -249,22 +249,29 @@ async fn go_on(
 
 fn ask(loaded: &Loaded, wish: &Wish<'_>, open: &Open) -> Result<Ask, String> {
     let record = &open.record;
+    // What was being aborted is gone on with as that.
+    let goal = if record.command == "abort" {
+        Goal::Revert
+    } else {
+        wish.goal
+    };
     // A lock of a rollout that has ended is anybody's, so what is left of it is done under an id of its own.
     let (rollout, attempt) = if open.ended {
         (wiring::new_rollout()?, 1)
     } else {
         (open.rollout.clone(), record.attempt + 1)
     };
-    let command = match wish.goal {
+    let command = match goal {
         Goal::Finish => record.command.clone(),
         Goal::Revert => "abort".to_owned(),
     };
     let resumes = Resumes {
         rollout: open.rollout.clone(),
-        goal: wish.goal,
+        goal,
         keys: loaded.keys.clone(),
         accept_changes: wish.accept_changes,
         doubt: wish.doubt,
+        ended: open.ended,
     };
     Ok(Ask {
         command,
@@ -277,10 +284,10 @@ fn ask(loaded: &Loaded, wish: &Wish<'_>, open: &Open) -> Result<Ask, String> {
             ..Wishes::default()
         },
         options: record.options.clone(),
-        undo: (record.command == "undo").then_some(record.target.revision),
+        undo: record.undo.then_some(record.target.revision),
         message: None,
-        bits: match wish.goal {
-            Goal::Finish if record.command == "undo" => Bits::Old {
+        bits: match goal {
+            Goal::Finish if record.undo => Bits::Old {
                 sha256: Some(record.target.sha256.clone()),
                 from: String::new(),
             },

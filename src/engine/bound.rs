@@ -1,11 +1,12 @@
 //! How many hosts may be out of traffic now, by what the balancers show (R1).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::context::{Context, HostContext};
 use super::traffic::TrafficError;
-use crate::model::{Admin, FoundTraffic, HostName, ServerSeen};
-use crate::plan::{Standing, refusal};
+use crate::model::{Admin, BalancerName, BalancerSeen, FoundTraffic, HostName, ServerSeen};
+use crate::plan::{PlannedHost, Standing, refusal};
 
 /// How many of `batch` may be taken out now: the bound less every host of the playbook, outside the batch, that was in traffic when the
 /// plan was made and is not now, whoever or whatever took it out.
@@ -17,15 +18,30 @@ pub(super) async fn room(context: &Context, batch: &[HostName]) -> Result<usize,
         .hosts
         .iter()
         .filter(|host| host.standing == Standing::InTraffic && !members.contains(&host.host))
-        .filter(|host| {
-            !host.traffic.iter().any(|entry| {
-                let server = seen.get(&entry.balancer).and_then(|balancer| {
-                    balancer.pools.get(&entry.pool)?.servers.get(&entry.server)
-                });
-                server.is_some_and(|server| server.usable)
-            })
-        });
+        .filter(|host| !is_usable(host, &seen));
     Ok(context.plan.max_unavailable.saturating_sub(out.count()))
+}
+
+/// Hosts of `batch` that get requests now: those that taking out takes something away from.
+pub(super) async fn serving(
+    context: &Context,
+    batch: &[HostName],
+) -> Result<Vec<HostName>, TrafficError> {
+    let seen = context.traffic.observe_all().await?;
+    let serves = |name: &&HostName| {
+        let host = context.plan.host(name);
+        host.is_some_and(|host| is_usable(host, &seen))
+    };
+    Ok(batch.iter().filter(serves).cloned().collect())
+}
+
+fn is_usable(host: &PlannedHost, seen: &BTreeMap<BalancerName, Arc<BalancerSeen>>) -> bool {
+    host.traffic.iter().any(|entry| {
+        let server = seen
+            .get(&entry.balancer)
+            .and_then(|balancer| balancer.pools.get(&entry.pool)?.servers.get(&entry.server));
+        server.is_some_and(|server| server.usable)
+    })
 }
 
 /// Why `host` may not be drained now: a pool that it serves would be left with no usable server.

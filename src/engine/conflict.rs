@@ -17,7 +17,7 @@ const ABANDONED: Duration = Duration::from_secs(120);
 const ENDING: Duration = Duration::from_secs(60);
 
 /// Whoever takes a lock from a process that may still live waits this long before it reads or changes a balancer (R3).
-const SETTLE: Duration = Duration::from_secs(20);
+pub(super) const SETTLE: Duration = Duration::from_secs(20);
 
 /// A lock that another one holds.
 pub(super) struct Conflict {
@@ -158,6 +158,13 @@ fn take_over(world: &World, conflicts: &[Conflict], old: Duration) -> Verdict {
         from: settle,
         why: format!("taking over the lock of {}", list(conflicts)),
     }
+}
+
+/// Whether the lock's holder may still tell a balancer something.
+pub(super) fn may_act(world: &World, conflict: &Conflict) -> bool {
+    conflict.owner.as_ref().is_none_or(|owner| {
+        owner.command != BY_HAND && world.processes.alive(&owner.process) != Some(false)
+    })
 }
 
 /// Whether nobody holds the lock any more: its process is gone, or did not renew it for long.

@@ -10,7 +10,9 @@ use super::lease::Leases;
 use super::traffic::Traffic;
 use super::{HostPorts, Job, World};
 use crate::event::{Emitter, EventKind, Level};
-use crate::model::{FoundTraffic, HostFacts, HostName, HostSpec, ReleaseRef, Revision, Target};
+use crate::model::{
+    FoundTraffic, HostFacts, HostName, HostSpec, RecordStep, ReleaseRef, Revision, Target,
+};
 use crate::plan::{Plan, PlannedHost};
 
 /// One host's part of a rollout.
@@ -29,12 +31,14 @@ pub(super) struct HostContext {
 }
 
 /// What changes about a host on the way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct HostLedger {
     /// Its servers as they are to be put back. An operator's change meanwhile changes this.
     pub(super) found: Vec<FoundTraffic>,
     /// What runs there; `None` while nobody knows.
     pub(super) runs: Option<ReleaseRef>,
+    /// How far its record last said it is.
+    pub(super) step: RecordStep,
     /// Whether the new release was ever begun to be swapped in.
     pub(super) swapped: bool,
     /// Whether it was put into traffic and not taken out by rollgate since: then a state of less traffic is an operator's.
@@ -43,6 +47,20 @@ pub(super) struct HostLedger {
     pub(super) durations: BTreeMap<String, f64>,
     /// What its service says about itself, for the final table.
     pub(super) logs: Vec<String>,
+}
+
+impl Default for HostLedger {
+    fn default() -> Self {
+        Self {
+            found: Vec::new(),
+            runs: None,
+            step: RecordStep::Planned,
+            swapped: false,
+            enabled: false,
+            durations: BTreeMap::new(),
+            logs: Vec::new(),
+        }
+    }
 }
 
 impl HostContext {

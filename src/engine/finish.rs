@@ -19,7 +19,7 @@ use crate::model::{
     RecordSeen, RecordStep, Revision, RevisionLine, RevisionOutcome, RolloutLine, TrafficSeen,
     TrafficState,
 };
-use crate::plan::{HostAction, Plan, PlannedHost, Standing, release};
+use crate::plan::{HostAction, Plan, PlannedHost, Standing, Start, release};
 
 /// A host that does not answer at the very end is tried again this often; its lock is known as ended by the others anyway.
 const TRIES: u32 = 3;
@@ -189,6 +189,8 @@ fn record_end(
             RecordEnd::Put(Box::new(Record { left, ..record }))
         }
         // Its turn did not come in this attempt, and its record tells of an earlier one.
+        // Its way back was not begun.
+        None if matches!(host.planned.start, Start::Back { .. }) => RecordEnd::Keep,
         None if outcome == Outcome::Interrupted && context.job.earlier_record(facts).is_some() => {
             RecordEnd::Keep
         }

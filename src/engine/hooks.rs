@@ -3,11 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
+use futures::future::join_all;
+
 use super::context::{Context, Stopwatch, rounded};
 use super::steps::{StepEnd, StepResult, Turn};
-use crate::drivers::host::Ran;
+use crate::drivers::host::{HostError, Ran};
 use crate::event::EventKind;
 use crate::model::{Failure, Hook, HookPlace, HookPoint, HostName, ReleaseRef};
+
+/// Of the hosts that a hook concerns, so many write down that it was begun, and that it ended.
+const TOLD: usize = 3;
 
 /// The host points at which the playbook has something to run.
 pub(super) fn host_points(context: &Context, name: &HostName) -> Vec<HookPoint> {
@@ -81,12 +86,14 @@ async fn run_for_host(
     for hook in hooks {
         let host = Some(name);
         match hook.on {
-            HookPlace::Local => run(context, &hook, (host, None), Place::Here).await?,
+            HookPlace::Local => {
+                run(context, &hook, (host, name.as_str(), &[name]), Place::Here).await?;
+            }
             HookPlace::Host | HookPlace::Once => {
                 run(
                     context,
                     &hook,
-                    (host, None),
+                    (host, name.as_str(), &[name]),
                     Place::There {
                         name,
                         dir: &release.dir,
@@ -108,6 +115,8 @@ pub(super) async fn at_batch(
     hosts: &BTreeSet<HostName>,
 ) -> Result<(), Failure> {
     let facts = facts(context, point, (batch > 0).then_some(batch), hosts);
+    let scope = scope_of(context, batch, hosts);
+    let told: Vec<&HostName> = hosts.iter().collect();
     for (host, hook) in in_order(context, point, hosts, &facts)? {
         let place = match host.and_then(|name| Some((name, context.host(name)?))) {
             Some((name, host)) => Place::There {
@@ -116,9 +125,19 @@ pub(super) async fn at_batch(
             },
             None => Place::Here,
         };
-        run(context, &hook, (host, hosts.first()), place).await?;
+        run(context, &hook, (host, &scope, &told), place).await?;
     }
     Ok(())
+}
+
+/// A batch by its place in the whole rollout, which stays the same over attempts; `-` for the whole rollout.
+fn scope_of(context: &Context, batch: usize, hosts: &BTreeSet<HostName>) -> String {
+    if batch == 0 {
+        return "-".to_owned();
+    }
+    let mut batches = context.all_batches().iter();
+    let place = batches.position(|batch| batch.iter().any(|host| hosts.contains(host)));
+    place.map_or_else(|| "-".to_owned(), |place| format!("batch-{}", place + 1))
 }
 
 /// What a batch or rollout point runs, and where: `None` is this machine.
@@ -174,11 +193,11 @@ enum Place<'a> {
     There { name: &'a HostName, dir: &'a str },
 }
 
-/// `first` is the first host of the batch or rollout: what tells two batches' hooks apart.
+/// `scope` tells the hooks of two batches apart; `told` are the hosts that it concerns, some of which remember it.
 async fn run(
     context: &Context,
     hook: &Hook,
-    (host, first): (Option<&HostName>, Option<&HostName>),
+    (host, scope, told): (Option<&HostName>, &str, &[&HostName]),
     place: Place<'_>,
 ) -> Result<(), Failure> {
     let at = hook.at.as_str().to_owned();
@@ -187,18 +206,24 @@ async fn run(
         HookPlace::Host => "host",
         HookPlace::Once => "once",
     };
-    let key = format!(
-        "{}:{at}:{}",
-        hook.number,
-        host.or(first).map_or("-", HostName::as_str)
-    );
+    let here = match (hook.on, host) {
+        (HookPlace::Host, Some(host)) => host.as_str(),
+        // At a host's own points the host is the scope.
+        (HookPlace::Local | HookPlace::Once | HookPlace::Host, _) => scope,
+    };
+    let key = format!("{}:{at}:{here}", hook.number);
     if context.hooks_before.contains(&key) {
         return Ok(());
     }
+    // Those that only warn may well run twice, and must run where no host answers.
+    let only_warns = matches!(hook.at, HookPoint::OnFailure | HookPoint::OnRevert);
+    let most = if only_warns { 0 } else { TOLD };
+    let told: Vec<HostName> = told.iter().take(most).map(|name| (*name).clone()).collect();
     if let Some(reason) = context.leases.lost_reason() {
         return Err(Failure::new(reason));
     }
-    note(context, &key, false);
+    note(context, &key, Some(false));
+    remember(context, &told).await?;
     context
         .say(EventKind::HookStarted {
             at: at.clone(),
@@ -209,7 +234,10 @@ async fn run(
         .await;
     let watch = Stopwatch::start();
     let ran = carry_out(context, hook, place).await;
-    note(context, &key, true);
+    note(context, &key, known_end(&ran));
+    if let Err(failure) = remember(context, &told).await {
+        context.warn(host, failure.line()).await;
+    }
     let (exit, output) = match &ran {
         Ok(ran) => (Some(ran.code), ran.output.clone()),
         Err(reason) => (None, vec![reason.clone()]),
@@ -225,20 +253,30 @@ async fn run(
         seconds,
     };
     context.say(kind).await;
-    match exit {
-        Some(0) => Ok(()),
-        Some(code) => Err(Failure {
-            causes: output,
-            ..Failure::new(format!(
-                "hook {} at {at} ended with exit code {code}",
-                hook.number
-            ))
-        }),
-        None => Err(Failure {
-            causes: output,
-            ..Failure::new(format!("hook {} at {at} could not be run", hook.number))
-        }),
+    judge(hook, exit, output)
+}
+
+/// What is known of a hook that ended: one that failed did not do its work, and is run again with what it belongs to; of one whose end
+/// was not seen nobody knows.
+fn known_end(ran: &Result<Ran, String>) -> Option<bool> {
+    match ran {
+        Ok(ran) if ran.code == 0 => Some(true),
+        Ok(_) => None,
+        Err(_) => Some(false),
     }
+}
+
+fn judge(hook: &Hook, exit: Option<i32>, output: Vec<String>) -> Result<(), Failure> {
+    let (number, at) = (hook.number, hook.at.as_str());
+    let what = match exit {
+        Some(0) => return Ok(()),
+        Some(code) => format!("hook {number} at {at} ended with exit code {code}"),
+        None => format!("hook {number} at {at} could not be run"),
+    };
+    Err(Failure {
+        causes: output,
+        ..Failure::new(what)
+    })
 }
 
 async fn carry_out(context: &Context, hook: &Hook, place: Place<'_>) -> Result<Ran, String> {
@@ -259,10 +297,38 @@ async fn carry_out(context: &Context, hook: &Hook, place: Place<'_>) -> Result<R
     }
 }
 
-fn note(context: &Context, key: &str, ended: bool) {
-    context
-        .hooks
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(key.to_owned(), ended);
+/// `None`: as if it had not been begun.
+fn note(context: &Context, key: &str, ended: Option<bool>) {
+    let mut hooks = context.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+    match ended {
+        Some(ended) => drop(hooks.insert(key.to_owned(), ended)),
+        None => drop(hooks.remove(key)),
+    }
+}
+
+/// Writes to some hosts' records which hooks were begun and ended, so that a later attempt repeats none blindly (F12). One host that
+/// remembers is enough.
+async fn remember(context: &Context, hosts: &[HostName]) -> Result<(), Failure> {
+    let one = |name: &HostName| {
+        let name = name.clone();
+        async move {
+            let (host, ports) = (context.host(&name)?, context.ports(&name)?);
+            let step = host.ledger().step;
+            let record = context.record(host, step);
+            let sent = context.leases.now();
+            let result = ports.driver.write_record(&record).await;
+            context.leases.learn(&name, sent, &result);
+            Some(result)
+        }
+    };
+    let results = join_all(hosts.iter().map(one)).await.into_iter().flatten();
+    let results: Vec<Result<(), HostError>> = results.collect();
+    let failed = results.iter().find_map(|result| result.as_ref().err());
+    match failed {
+        Some(error) if results.iter().all(Result::is_err) => Err(Failure::caused(
+            "that a hook runs could not be written to any host's record",
+            error,
+        )),
+        Some(_) | None => Ok(()),
+    }
 }

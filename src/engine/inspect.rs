@@ -120,6 +120,7 @@ pub(super) fn learn_from_records(hosts: &mut HostLooks) {
                 | RecordStep::Restore
                 | RecordStep::Stranded => RevisionOutcome::Active,
             },
+            good: false,
             rollout: Some(record.rollout.clone()),
         });
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::conflict::{BY_HAND, Conflict, Verdict, conflicts, judge, list};
+use super::conflict::{BY_HAND, Conflict, SETTLE, Verdict, conflicts, judge, list, may_act};
 use super::inspect::{self, HostLooks};
 use super::lease::Leases;
 use super::{Job, Member, StopWish, World};
@@ -219,6 +219,10 @@ pub(super) async fn remove(job: &Job, world: &World, conflicts: &[Conflict]) -> 
     let me = owner(job, world.clock.wall());
     let mut looks = HostLooks::new();
     retake(job, world, &me, conflicts, &mut looks, true).await;
+    if conflicts.iter().any(|conflict| may_act(world, conflict)) {
+        // Its holder's last word to a balancer must not land on whoever comes next (R3).
+        tokio::time::sleep(SETTLE).await;
+    }
     give_back(world, &looks).await
 }
 

@@ -7,6 +7,7 @@ use crate::model::{
     Admin, FoundTraffic, HostFacts, HostName, Record, RecordSeen, RecordStep, Revision,
     RevisionLine, RevisionOutcome, TrafficState,
 };
+use crate::plan::Course;
 
 impl Job {
     /// What a host holds of the rollout that is gone on with.
@@ -23,7 +24,11 @@ impl Context {
     /// The record of `host` at `step`.
     pub(super) fn record(&self, host: &HostContext, step: RecordStep) -> Record {
         let current = host.planned.current.as_ref();
-        let swapped = host.ledger().swapped;
+        let swapped = {
+            let mut ledger = host.ledger();
+            ledger.step = step;
+            ledger.swapped
+        };
         Record {
             v: FORMAT,
             rollout: self.job.rollout.clone(),
@@ -39,7 +44,7 @@ impl Context {
                 .unwrap_or_else(|| self.world.clock.wall()),
             options: self.job.options.clone(),
             keys: self.job.keys.clone(),
-            batches: self.plan.batches.clone(),
+            batches: self.all_batches().to_vec(),
             failed: self.failed_hosts(),
             hooks: self
                 .hooks
@@ -48,6 +53,12 @@ impl Context {
                 .clone(),
             step,
             swapped,
+            going_back: self
+                .plan
+                .resumed
+                .as_ref()
+                .is_some_and(|resumed| resumed.course != Course::Forward),
+            undo: self.job.undo.is_some(),
             before: current.map(|current| Before {
                 revision: current.revision,
                 version: current.version.clone(),
@@ -58,6 +69,12 @@ impl Context {
             left: left_as(host, step),
             stranded: None,
         }
+    }
+
+    /// The batches of the whole rollout, also of what earlier attempts did.
+    pub(super) fn all_batches(&self) -> &[Vec<HostName>] {
+        let resumed = self.plan.resumed.as_ref();
+        resumed.map_or(&self.plan.batches, |resumed| &resumed.batches)
     }
 
     /// The record of a host that is left for a person.
@@ -127,6 +144,7 @@ impl Context {
             .iter_mut()
             .filter(|line| Some(line.revision) == undone && line.revision != self.revision());
         for line in ran.filter(|line| line.outcome != RevisionOutcome::Found) {
+            line.good |= was_good(line);
             line.outcome = RevisionOutcome::Undone;
             line.at = self.world.clock.wall();
             line.by.clone_from(&self.job.by);
@@ -146,6 +164,7 @@ impl Context {
             from: "found".to_owned(),
             at: self.world.clock.wall(),
             outcome: RevisionOutcome::Found,
+            good: true,
             rollout: None,
         }
     }
@@ -184,9 +203,18 @@ impl Context {
             from: self.job.artifact.from.clone(),
             at: self.world.clock.wall(),
             outcome,
+            good: outcome == RevisionOutcome::Succeeded || before.is_some_and(was_good),
             rollout: Some(self.job.rollout.clone()),
         }
     }
+}
+
+fn was_good(line: &RevisionLine) -> bool {
+    line.good
+        || matches!(
+            line.outcome,
+            RevisionOutcome::Succeeded | RevisionOutcome::Undone
+        )
 }
 
 /// In which state rollgate leaves the host's servers while it does not hold them out: before its turn as they were seen, at its end as

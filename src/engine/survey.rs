@@ -70,7 +70,7 @@ impl Survey {
     pub fn moved_on(&self, open: &Open) -> Option<String> {
         let seen = self.looks.values().flatten();
         let mut lines = seen.flat_map(|facts| &facts.rollouts);
-        let later = lines.find(|line| line.id > open.rollout)?;
+        let later = lines.find(|line| line.id > open.rollout && line.command != "abort")?;
         Some(format!(
             "{} {} ended as {}",
             later.command, later.id, later.outcome
@@ -139,9 +139,9 @@ pub async fn freeze(
     let leases = Leases::new(std::sync::Arc::clone(&world.clock), world.hosts.clone());
     match locks::take(job, world, (&leases, emitter), stop).await {
         Taken::All { hosts, .. } => {
-            let away = hosts
-                .iter()
-                .find_map(|(name, look)| Some((name, look.as_ref().err()?)));
+            let chosen = job.fleet.iter().filter(|member| member.selected);
+            let mut chosen = chosen.map(|member| &member.spec.name);
+            let away = chosen.find_map(|name| Some((name, hosts.get(name)?.as_ref().err()?)));
             if let Some((name, error)) = away {
                 let reason = format!("host `{name}`: {error}");
                 locks::give_back(world, &hosts).await;

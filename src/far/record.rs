@@ -125,6 +125,7 @@ mod tests {
             from: "it's \"here\"\n".to_owned(),
             at: "2026-11-23T14:15:02Z".parse().unwrap(),
             outcome: RevisionOutcome::Succeeded,
+            good: false,
             rollout: None,
         }
     }

@@ -47,6 +47,8 @@ fn record() -> Record {
         hooks: std::collections::BTreeMap::new(),
         step: RecordStep::Swap,
         swapped: true,
+        going_back: false,
+        undo: false,
         before: None,
         proof: Proof::default(),
         found: Vec::new(),

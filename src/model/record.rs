@@ -72,6 +72,9 @@ pub struct RevisionLine {
     pub at: Timestamp,
     /// How it went.
     pub outcome: RevisionOutcome,
+    /// Whether it ever ended a rollout well, whatever came later.
+    #[serde(default)]
+    pub good: bool,
     /// The rollout that staged it or last changed it.
     pub rollout: Option<RolloutId>,
 }
@@ -244,6 +247,12 @@ pub struct Record {
     /// Whether the new release was ever begun to be swapped in.
     #[serde(default)]
     pub swapped: bool,
+    /// Whether the whole rollout is going back, or only says its last words: no new host starts.
+    #[serde(default)]
+    pub going_back: bool,
+    /// Whether it goes to a revision that hosts had before.
+    #[serde(default)]
+    pub undo: bool,
     /// What `current` pointed to before; `None` where nothing was there.
     pub before: Option<Before>,
     /// What its service showed before.

@@ -49,6 +49,8 @@ pub struct HistoryRevision {
     pub rollout: Option<RolloutId>,
     /// Hosts that know it.
     pub hosts: Vec<HostName>,
+    /// Whether it ever ended a rollout well.
+    pub good: bool,
     /// Whether a host runs it now.
     pub current: bool,
     /// The hosts that run it now.
@@ -107,6 +109,7 @@ fn first(line: &RevisionLine) -> HistoryRevision {
         outcome: line.outcome,
         rollout: line.rollout.clone(),
         hosts: Vec::new(),
+        good: false,
         current: false,
         running: Vec::new(),
         staged: Vec::new(),
@@ -116,6 +119,11 @@ fn first(line: &RevisionLine) -> HistoryRevision {
 
 /// Hosts may differ in how it went there; the last word counts.
 fn learn(entry: &mut HistoryRevision, line: &RevisionLine) {
+    entry.good |= line.good
+        || matches!(
+            line.outcome,
+            RevisionOutcome::Succeeded | RevisionOutcome::Undone | RevisionOutcome::Found
+        );
     entry.configs.extend(line.config.clone());
     let is_found = line.revision == Revision::FOUND;
     entry.ambiguous |= !is_found && (entry.version != line.version || entry.sha256 != line.sha256);

@@ -5,95 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::batch::{Cuttable, cut};
 use super::capacity::Capacity;
 use super::{
-    Course, Facts, HostAction, HostView, Plan, PlannedHost, Resumed, Standing, Start, refusal,
-    release, resume, standing, start,
+    Facts, HostAction, HostView, Plan, PlannedHost, Standing, Start, continued, refusal, release,
+    resume, standing,
 };
-use crate::model::{Admin, HostName, RecordSeen, ReleaseRef, TrafficSeen, Version};
+use crate::model::{HostName, RecordSeen, ReleaseRef, TrafficSeen, Version};
 
 /// Makes the plan. The same facts give the same plan.
 pub fn make(facts: &Facts) -> Plan {
     match resume::resumed(facts) {
-        Some(resumed) => continued(facts, resumed),
+        Some(resumed) => continued::continued(facts, resumed),
+        None if facts.resumes.is_some() => continued::gone(facts),
         None => fresh(facts),
     }
-}
-
-/// The rest of a rollout that was cut off: its own batches, less what is done.
-fn continued(facts: &Facts, resumed: Resumed) -> Plan {
-    let hosts: Vec<PlannedHost> = facts
-        .hosts
-        .iter()
-        .map(|view| continued_host(facts, &resumed, view))
-        .collect();
-    let goes = |name: &&HostName| {
-        hosts
-            .iter()
-            .any(|host| host.host == **name && matches!(host.start, Start::First | Start::Proof))
-    };
-    let mut batches: Vec<Vec<HostName>> = Vec::new();
-    if resumed.course == Course::Forward {
-        let left = resumed.batches.iter();
-        let left = left.map(|batch| batch.iter().filter(goes).cloned().collect::<Vec<_>>());
-        batches = left.filter(|batch| !batch.is_empty()).collect();
-        // Hosts that are out already come before those that would have to be taken out beside them.
-        let is_out = |host: &HostView| start::is_out(facts, host);
-        let out: BTreeSet<&HostName> = facts
-            .hosts
-            .iter()
-            .filter(|host| is_out(host))
-            .map(|host| &host.spec.name)
-            .collect();
-        batches.sort_by_key(|batch| !batch.iter().any(|name| out.contains(name)));
-    }
-    let is_sick = |name: &HostName| {
-        hosts
-            .iter()
-            .any(|host| host.host == *name && host.standing != Standing::InTraffic)
-    };
-    let sick_batches = batches.iter().take_while(|batch| batch.iter().all(is_sick));
-    let sick_batches = sick_batches.count();
-    let mut refused = refusal::refusals(facts);
-    refused.extend(resume::refusals(facts, &resumed));
-    let cutting = Cutting::new(facts, &hosts, &[]);
-    Plan {
-        service: facts.service.clone(),
-        version: facts.version.clone(),
-        revision: resumed.revision,
-        least_usable: cutting.capacity.least(&batches).map(|(count, _)| count),
-        max_unavailable: facts.strategy.max_unavailable.of(facts.hosts.len()),
-        batches,
-        sick_batches,
-        hosts,
-        refused,
-        warnings: warnings(facts),
-        resumed: Some(resumed),
-    }
-}
-
-fn continued_host(facts: &Facts, resumed: &Resumed, view: &HostView) -> PlannedHost {
-    let mut host = planned_host(facts, view);
-    if let Some(start) = start::start(facts, resumed, view) {
-        host.action = HostAction::Update;
-        host.start = start;
-    } else {
-        if host.action == HostAction::Update {
-            host.action = HostAction::Leave;
-            "none of this rollout's hosts".clone_into(&mut host.reason);
-        }
-        host.start = Start::Rest;
-    }
-    if let Some(record) = resume::record(facts, view) {
-        host.current = resume::before(record);
-        host.proof = record.proof.clone();
-        host.standing = if !host.found.iter().any(|entry| entry.admin == Admin::Ready) {
-            Standing::Operator
-        } else if resume::was_in_traffic(record) {
-            Standing::InTraffic
-        } else {
-            Standing::Sick
-        };
-    }
-    host
 }
 
 /// A host that is drained or enabled by hand, whatever it runs.
@@ -146,7 +69,7 @@ fn refusals_without_work(facts: &Facts, refused: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-fn planned_host(facts: &Facts, view: &HostView) -> PlannedHost {
+pub(super) fn planned_host(facts: &Facts, view: &HostView) -> PlannedHost {
     let found = standing::found_traffic(facts, view);
     let stands = standing::standing(facts, view, &found);
     let current = current(view);
@@ -274,6 +197,16 @@ pub(super) fn warnings(facts: &Facts) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// The fewest usable servers that any pool has while `batches` go through.
+pub(super) fn least_usable(
+    facts: &Facts,
+    hosts: &[PlannedHost],
+    batches: &[Vec<HostName>],
+) -> Option<usize> {
+    let cutting = Cutting::new(facts, hosts, &[]);
+    cutting.capacity.least(batches).map(|(count, _)| count)
 }
 
 /// Everything that cutting needs, computed once.

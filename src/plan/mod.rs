@@ -17,6 +17,7 @@
 pub mod batch;
 pub mod by_hand;
 pub mod capacity;
+mod continued;
 pub mod document;
 pub mod history;
 pub mod make;

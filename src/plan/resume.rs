@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Facts, HostView};
 use crate::model::{
-    HostFacts, HostName, Outcome, Record, RecordSeen, ReleaseRef, Revision, RolloutId,
+    HostFacts, HostName, Outcome, Record, RecordSeen, ReleaseRef, Revision, RolloutId, RolloutLine,
 };
 
 /// What a person wants of a rollout that was cut off.
@@ -41,6 +41,8 @@ pub struct Resumes {
     pub accept_changes: bool,
     /// About hooks that may have run.
     pub doubt: HookDoubt,
+    /// Whether it was known as ended when it was taken up, and so goes by an id of its own.
+    pub ended: bool,
 }
 
 /// Which way a rollout that is gone on with goes.
@@ -129,8 +131,11 @@ pub fn resumed(facts: &Facts) -> Option<Resumed> {
         HookDoubt::Done => hooks.values_mut().for_each(|ended| *ended = true),
         HookDoubt::Again => hooks.retain(|_, ended| *ended),
     }
+    let going_back = records.iter().any(|record| record.going_back);
     let course = if goal == Goal::Revert || records.iter().any(|record| record.command == "abort") {
         Course::Revert
+    } else if going_back {
+        Course::Failed("it had failed before, and was going back".to_owned())
     } else {
         forward_or_failed(facts, &failed)
     };
@@ -199,6 +204,17 @@ pub fn refusals(facts: &Facts, resumed: &Resumed) -> Vec<String> {
     let Some(resumes) = &facts.resumes else {
         return reasons;
     };
+    if end(facts).is_some() && !resumes.ended {
+        reasons.push("the rollout has ended meanwhile; run the command again".to_owned());
+    }
+    if resumed.course == Course::Forward
+        && let Some((host, line)) = superseded(facts, resumed, &resumes.rollout)
+    {
+        reasons.push(format!(
+            "the fleet has moved on since: {} {} ended as {} on host `{host}`; `rollgate abort` takes back what this one left behind",
+            line.command, line.id, line.outcome
+        ));
+    }
     let mut changed = BTreeSet::new();
     for host in &facts.hosts {
         let Some(record) = record(facts, host) else {
@@ -224,6 +240,28 @@ pub fn refusals(facts: &Facts, resumed: &Resumed) -> Vec<String> {
         ));
     }
     reasons
+}
+
+/// A later rollout that ended on one of this one's hosts.
+fn superseded<'a>(
+    facts: &'a Facts,
+    resumed: &Resumed,
+    rollout: &RolloutId,
+) -> Option<(&'a HostName, &'a RolloutLine)> {
+    let is_member = |name: &HostName| {
+        resumed
+            .batches
+            .iter()
+            .flatten()
+            .any(|member| member == name)
+    };
+    let members = facts.hosts.iter().filter(|host| is_member(&host.spec.name));
+    let mut later = members.filter_map(|host| {
+        let seen = host.facts.as_ref().ok()?;
+        let line = seen.rollouts.iter().find(|line| line.id > *rollout)?;
+        Some((&host.spec.name, line))
+    });
+    later.next()
 }
 
 fn changed_keys(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {

@@ -72,7 +72,7 @@ fn was_lost_out(facts: &Facts, record: &Record) -> bool {
 }
 
 /// Steps in which rollgate itself has, or may have, taken the host out of traffic and not put it back.
-fn holds_out(step: RecordStep) -> bool {
+pub(super) fn holds_out(step: RecordStep) -> bool {
     match step {
         RecordStep::Drain
         | RecordStep::Swap

@@ -5,7 +5,7 @@
 
 use super::resume::{Course, Resumed, Start, before, end, record, was_in_traffic};
 use super::{Facts, HostView, release};
-use crate::model::{HostName, Record, RecordStep};
+use crate::model::{HostName, Outcome, Record, RecordStep};
 
 /// Where `host` begins; `None`: it is none of the rollout's.
 pub(super) fn start(facts: &Facts, resumed: &Resumed, host: &HostView) -> Option<Start> {
@@ -27,26 +27,31 @@ pub(super) fn start(facts: &Facts, resumed: &Resumed, host: &HostView) -> Option
         .is_some_and(|there| there.revision == record.target.revision);
     let is_back = there.map(|there| there.dir) == before(record).map(|before| before.dir);
     let proven = on_target && is_proven(facts, host);
+    let passed = has_passed(facts, resumed, host, (record, proven));
     Some(match resumed.course {
-        // Nothing is written at a gate. One that a later batch was begun behind had opened.
-        Course::Forward
-            if record.step == RecordStep::Enable
-                && proven
-                && gets_traffic(facts, host, record)
-                && is_behind_gate(facts, resumed, host) =>
-        {
-            Start::Passed
-        }
+        Course::Forward if passed && proven => Start::Passed,
         Course::Forward => forward(facts, host, record, proven, is_back),
-        Course::Failed(_) | Course::Ended(_)
-            if record.step == RecordStep::Enable && is_behind_gate(facts, resumed, host) =>
-        {
-            Start::Passed
-        }
+        Course::Failed(_) | Course::Ended(_) if passed => Start::Passed,
         Course::Failed(_) | Course::Ended(_) | Course::Revert => {
             back(record, is_back, resumed.course == Course::Revert)
         }
     })
+}
+
+/// Whether the host's gate had opened, though nothing is written at a gate: a later batch was begun, or the whole rollout went to a good
+/// end and the host is as it was left then.
+fn has_passed(
+    facts: &Facts,
+    resumed: &Resumed,
+    host: &HostView,
+    (record, proven): (&Record, bool),
+) -> bool {
+    let went_well = end(facts).is_some_and(|outcome| {
+        outcome == Outcome::Succeeded.as_str() || outcome == Outcome::Partial.as_str()
+    });
+    record.step == RecordStep::Enable
+        && (is_behind_gate(facts, resumed, host)
+            || went_well && proven && gets_traffic(facts, host, record))
 }
 
 /// It was finished, and its record removed, or nothing was ever written there.
@@ -92,20 +97,22 @@ fn back(record: &Record, is_back: bool, everything: bool) -> Start {
         RecordStep::Planned => Start::Rest,
         RecordStep::Passed if !everything => Start::Passed,
         RecordStep::Stranded if !everything => Start::Stranded(stranded(record)),
-        RecordStep::Drain | RecordStep::Restore => Start::Back {
+        RecordStep::Drain | RecordStep::Restore | RecordStep::Stranded => Start::Back {
             swap: record.swapped && !is_back,
             reverted: record.swapped,
         },
-        RecordStep::Swap
-        | RecordStep::Enable
-        | RecordStep::SwapBack
-        | RecordStep::Passed
-        | RecordStep::Stranded => swapped,
+        RecordStep::Swap | RecordStep::Enable | RecordStep::SwapBack | RecordStep::Passed => {
+            swapped
+        }
     }
 }
 
-/// Whether a later batch than the host's was begun, or the rollout came to its end.
-fn is_behind_gate(facts: &Facts, resumed: &Resumed, host: &HostView) -> bool {
+/// Whether the host was put back, and a later batch than its own was begun.
+pub(super) fn is_behind_gate(facts: &Facts, resumed: &Resumed, host: &HostView) -> bool {
+    let is_enabled = record(facts, host).is_some_and(|record| record.step == RecordStep::Enable);
+    if !is_enabled {
+        return false;
+    }
     let mut batches = resumed.batches.iter();
     let Some(own) = batches.position(|batch| batch.contains(&host.spec.name)) else {
         return false;
@@ -116,7 +123,7 @@ fn is_behind_gate(facts: &Facts, resumed: &Resumed, host: &HostView) -> bool {
         let record = host.and_then(|host| record(facts, host));
         record.is_some_and(|record| record.step != RecordStep::Planned)
     };
-    later.any(begun) || end(facts).is_some()
+    later.any(begun)
 }
 
 fn gets_traffic(facts: &Facts, host: &HostView, record: &Record) -> bool {

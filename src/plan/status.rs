@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::standing::{Standing, found_traffic, standing};
+use super::standing::{Standing, found_traffic, holds_out, standing};
 use super::{Facts, HostView, release};
 use crate::model::{
     Admin, HostFacts, HostName, LockOwner, LockSeen, Record, RecordStep, Revision, RolloutId,
@@ -224,7 +224,12 @@ fn is_well(facts: &Facts, hosts: &[StatusHost]) -> bool {
         line.and_then(|line| line.sha256.clone())
     });
     let artifacts: std::collections::BTreeSet<_> = artifacts.collect();
+    let held_out = |seen: &HostFacts| {
+        let record = seen.record.read();
+        record.is_some_and(|record| is_open(facts, record) && holds_out(record.step))
+    };
     same && first.revision.is_some()
+        && !views(facts).any(held_out)
         && artifacts.len() <= 1
         && hosts
             .iter()

@@ -1,7 +1,7 @@
 //! Which revision `undo` goes to (F4). Pure.
 
 use super::history::{HistoryDocument, HistoryRevision};
-use crate::model::{HostName, Revision, RevisionOutcome, Sha256, Version};
+use crate::model::{HostName, Revision, Sha256, Version};
 
 /// What a fleet is taken back to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,14 +53,10 @@ fn newest_before(history: &HistoryDocument) -> Result<UndoTo, String> {
         );
     };
     let was_good = |known: &&HistoryRevision| {
-        let is_good = match known.outcome {
-            RevisionOutcome::Succeeded | RevisionOutcome::Undone | RevisionOutcome::Found => true,
-            RevisionOutcome::Staged | RevisionOutcome::Active | RevisionOutcome::Reverted => false,
-        };
         let differs = known.version != now.version
             || known.sha256 != now.sha256
             || known.configs != now.configs;
-        known.revision < now.revision && is_good && differs && !known.ambiguous
+        known.revision < now.revision && known.good && differs && !known.ambiguous
     };
     history
         .revisions

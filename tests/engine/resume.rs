@@ -60,6 +60,7 @@ fn take_up(fleet: &mut Fleet, goal: Goal) -> Option<Open> {
         keys: BTreeMap::new(),
         accept_changes: false,
         doubt: HookDoubt::Stop,
+        ended: found.ended,
     });
     Some(found)
 }

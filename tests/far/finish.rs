@@ -21,6 +21,7 @@ fn revision(number: u64) -> RevisionLine {
         from: "it's\there\\n".to_owned(),
         at: "2026-11-23T14:15:02Z".parse().unwrap(),
         outcome: RevisionOutcome::Succeeded,
+        good: false,
         rollout: None,
     }
 }

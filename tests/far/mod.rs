@@ -211,6 +211,8 @@ fn record() -> Record {
         hooks: BTreeMap::new(),
         step: RecordStep::Swap,
         swapped: true,
+        going_back: false,
+        undo: false,
         before: None,
         proof: Proof::default(),
         found: Vec::new(),

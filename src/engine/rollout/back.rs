@@ -7,15 +7,15 @@ use tokio::sync::{mpsc, watch};
 use super::run::Run;
 use crate::cycle::{HostCycle, Order};
 use crate::engine::worker::HostReport;
-use crate::engine::{StopWish, batch, bound, worker};
+use crate::engine::{batch, bound, worker};
 use crate::model::{Failure, HostName};
 use crate::plan::Start;
 
 impl Run {
-    /// `revert-all`: hosts of earlier batches go back too.
-    pub(super) async fn revert_earlier(&mut self) {
+    /// `revert-all`: hosts of earlier batches go back too. Whether all were gone through.
+    pub(super) async fn revert_earlier(&mut self) -> bool {
         let passed = self.passed_hosts();
-        self.revert_bounded(passed, "a later batch failed").await;
+        self.revert_bounded(passed, "a later batch failed").await
     }
 
     /// Takes `hosts` back, last first, as many at once as the bound allows. Whether all were gone through: a wish to stop ends it.
@@ -35,7 +35,7 @@ impl Run {
             let these = std::mem::replace(&mut hosts, rest);
             self.revert_together(these, cause).await;
         }
-        *self.stop.borrow() == StopWish::None || *self.stop.borrow() == began_stopped
+        true
     }
 
     /// Takes `hosts` back side by side.
@@ -50,6 +50,9 @@ impl Run {
         let (traits, cause) = (batch::traits(&self.context, &name)?, Failure::new(cause));
         let cycle = match self.context.host(&name)?.planned.start {
             Start::Back { swap, reverted } => HostCycle::back(traits, (swap, reverted), cause),
+            Start::First | Start::Proof if !self.context.host(&name)?.ledger().swapped => {
+                HostCycle::back(traits, (false, false), cause)
+            }
             Start::First | Start::Proof | Start::Passed | Start::Rest | Start::Stranded(_) => {
                 HostCycle::passed_earlier(traits, cause)
             }

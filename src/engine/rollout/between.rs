@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::run::{Ended, Run};
 use crate::engine::outcome::RunEnd;
+use crate::engine::traffic::TrafficError;
 use crate::engine::{StopWish, bound};
 use crate::model::{HostName, Pause};
 
@@ -98,8 +99,14 @@ impl Run {
     ) -> Option<Ended> {
         let started = Instant::now();
         loop {
-            let room = match bound::room(&self.context, hosts).await {
-                Ok(room) => room,
+            let seen = async {
+                // Hosts that are out already take nothing away, and count as out.
+                let serving = bound::serving(&self.context, hosts).await?;
+                let room = bound::room(&self.context, &serving).await?;
+                Ok::<_, TrafficError>((serving, room))
+            };
+            let (serving, room) = match seen.await {
+                Ok(seen) => seen,
                 Err(error) => {
                     return Some(Ended::new(
                         RunEnd::Stopped,
@@ -107,13 +114,18 @@ impl Run {
                     ));
                 }
             };
-            if room >= hosts.len() {
+            if room >= serving.len() {
                 return None;
             }
-            if room > 0 {
-                queue.push_front(hosts.split_off(room));
+            let (now, later): (Vec<HostName>, Vec<HostName>) = hosts
+                .drain(..)
+                .partition(|host| !serving.iter().skip(room).any(|later| later == host));
+            if !now.is_empty() {
+                *hosts = now;
+                queue.push_front(later);
                 return None;
             }
+            *hosts = later;
             if started.elapsed() >= self.context.job.ready.deadline {
                 let text = format!(
                     "no host may be taken out: {} are out of traffic already, by others",

@@ -20,7 +20,7 @@ use crate::engine::steps::{self, StepEnd, Turn};
 use crate::engine::worker::HostReport;
 use crate::engine::{Job, StopWish, World, batch};
 use crate::event::{Emitter, EventKind};
-use crate::model::{Failure, HostFacts, HostName, Outcome};
+use crate::model::{Admin, Failure, HostFacts, HostName, Outcome};
 use crate::plan::by_hand;
 
 /// Which way.
@@ -76,28 +76,54 @@ pub async fn maintain(
         return closing.with_plan(outcome, reasons, &plan).await;
     }
     let context = Arc::new(context(job, world, plan, emitter, leases, &looks));
-    let end = tokio::select! {
+    let orders = watch::Sender::new(Order::Go);
+    let work = all(&context, way, &orders);
+    tokio::pin!(work);
+    let (reports, is_stopped) = tokio::select! {
         biased;
-        () = between::stopped(&mut stop) => None,
-        reports = all(&context, way) => Some(reports),
+        () = between::stopped(&mut stop) => {
+            // Waits end; an act under way is never cut off.
+            orders.send_replace(Order::Revert);
+            (work.await, true)
+        }
+        reports = &mut work => (reports, false),
     };
-    close(&context, &looks, (way, end), &closing).await
+    close(&context, &looks, (way, reports, is_stopped), &closing).await
 }
 
-async fn all(context: &Arc<Context>, way: ByHand) -> Reports {
+/// What becomes of the words about a host that an earlier rollout left stranded: put back, it is none any more; drained by hand, it is
+/// the operator's, and no rollout's to enable (F7).
+fn earlier_words(facts: &HostFacts, way: ByHand) -> Option<RecordEnd> {
+    let record = facts.record.read()?;
+    Some(match way {
+        ByHand::Enable if record.stranded.is_some() => RecordEnd::Remove,
+        ByHand::Enable => return None,
+        ByHand::Drain => {
+            let mut record = record.clone();
+            for entry in &mut record.found {
+                entry.admin = Admin::Drain;
+            }
+            RecordEnd::Put(Box::new(record))
+        }
+    })
+}
+
+async fn all(context: &Arc<Context>, way: ByHand, orders: &watch::Sender<Order>) -> Reports {
     let hosts = context.hosts.keys();
-    let each = hosts.map(|name| one(context, name, way));
+    let each = hosts.map(|name| one(context, name, (way, orders.subscribe())));
     let reports = join_all(each).await.into_iter().flatten();
     reports
         .map(|report| (report.host.clone(), report))
         .collect()
 }
 
-async fn one(context: &Arc<Context>, name: &HostName, way: ByHand) -> Option<HostReport> {
+async fn one(
+    context: &Arc<Context>,
+    name: &HostName,
+    (way, mut heard): (ByHand, watch::Receiver<Order>),
+) -> Option<HostReport> {
     let (host, ports) = (context.host(name)?, context.ports(name)?);
     let mut cycle = HostCycle::new(batch::traits(context, name)?, &[]);
-    let orders = watch::Sender::new(Order::Go);
-    let mut heard = orders.subscribe();
     let mut turn = Turn {
         context,
         host,
@@ -151,28 +177,22 @@ async fn one(context: &Arc<Context>, name: &HostName, way: ByHand) -> Option<Hos
 async fn close(
     context: &Arc<Context>,
     looks: &HostLooks,
-    (way, end): (ByHand, Option<Reports>),
+    (way, reports, is_stopped): (ByHand, Reports, bool),
     closing: &Closing,
 ) -> Outcome {
-    let is_stopped = end.is_none();
-    let reports = end.unwrap_or_default();
-    let mended = |name: &HostName, facts: &HostFacts| {
+    for (name, look) in looks {
         let passed = reports
             .get(name)
             .is_some_and(|report| report.ending == Ending::Passed);
-        let record = facts.record.read();
-        way == ByHand::Enable && passed && record.is_some_and(|record| record.stranded.is_some())
-    };
-    for (name, look) in looks {
-        if let (Ok(facts), Some(ports)) = (look, context.ports(name))
-            && mended(name, facts)
+        if let (Ok(facts), Some(ports), true) = (look, context.ports(name), passed)
+            && let Some(record) = earlier_words(facts, way)
         {
             let order = FinishOrder {
-                record: RecordEnd::Remove,
+                record,
                 ..FinishOrder::default()
             };
             if let Err(error) = ports.driver.finish(&order).await {
-                let text = format!("its record as a stranded host could not be removed: {error}");
+                let text = format!("its record as a stranded host could not be changed: {error}");
                 context.warn(Some(name), text).await;
             }
         }

@@ -17,6 +17,11 @@ impl Run {
     pub(super) async fn finish(self, ended: Ended) -> Outcome {
         let endings: Vec<Ending> = self.reports.values().map(|report| report.ending).collect();
         let mut outcome = decide(ended.end, &endings, self.failures);
+        let half_back = ended.end == RunEnd::Interrupted && !self.unsettled().is_empty();
+        if half_back {
+            // Also beside a host that needs a person: the others are still to be gone on with.
+            outcome = Outcome::Interrupted;
+        }
         let reasons: Vec<String> = ended.reason.iter().cloned().collect();
         if !matches!(ended.end, RunEnd::Completed | RunEnd::TakenBack)
             && let Some(reason) = reasons.first()
@@ -69,6 +74,9 @@ impl Run {
 
     async fn failure_hooks(&self) {
         if *self.stop.borrow() == StopWish::Now || self.context.leases.lost_reason().is_some() {
+            return;
+        }
+        if self.context.job.command == "abort" {
             return;
         }
         let failed: BTreeSet<HostName> = self.context.failed_hosts().into_iter().collect();

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::run::{Ended, Run};
 use crate::cycle::Ending;
+use crate::engine::context::HostContext;
 use crate::engine::outcome::RunEnd;
 use crate::engine::worker::HostReport;
 use crate::engine::{StopWish, finish};
 use crate::event::EventKind;
-use crate::model::{Failure, HostName, Outcome, TrafficState};
+use crate::model::{Failure, HostName, Outcome, RecordStep, TrafficState};
 use crate::plan::{Course, PlannedHost, Start};
 
 impl Run {
@@ -36,11 +37,11 @@ impl Run {
         };
         let all_back = self.go_back(&cause).await;
         match course {
+            _ if !all_back => Some(Ended::new(RunEnd::Interrupted, "interrupted")),
             Course::Forward => None,
             Course::Failed(reason) => Some(Ended::new(RunEnd::BatchFailed, reason)),
             Course::Ended(reason) => Some(Ended::new(RunEnd::Stopped, reason)),
-            Course::Revert if all_back => Some(Ended::new(RunEnd::TakenBack, cause)),
-            Course::Revert => Some(Ended::new(RunEnd::Interrupted, "interrupted")),
+            Course::Revert => Some(Ended::new(RunEnd::TakenBack, cause)),
         }
     }
 
@@ -92,12 +93,39 @@ impl Run {
             .await
     }
 
+    /// Hosts that an earlier attempt had begun, and this one has not brought to an end.
+    pub(super) fn unsettled(&self) -> Vec<HostName> {
+        let begun = |(name, host): (&HostName, &HostContext)| {
+            let earlier = self.context.job.earlier_record(&host.facts)?;
+            let rests =
+                matches!(host.planned.start, Start::Rest) || earlier.step == RecordStep::Planned;
+            (!rests && !self.reports.contains_key(name)).then(|| name.clone())
+        };
+        self.context.hosts.iter().filter_map(begun).collect()
+    }
+
+    /// A run that ends without its last batches leaves no host that an earlier attempt had begun half done: they go back.
+    pub(super) async fn settle_begun(&mut self, ended: Ended) -> Ended {
+        let closes = matches!(
+            ended.end,
+            RunEnd::BatchFailed | RunEnd::Stopped | RunEnd::Deadline | RunEnd::TakenBack
+        );
+        let left = self.unsettled();
+        if !closes || left.is_empty() {
+            return ended;
+        }
+        let cause = ended.reason.clone().unwrap_or_default();
+        if self.revert_bounded(left, &cause).await {
+            ended
+        } else {
+            Ended::new(RunEnd::Interrupted, "interrupted")
+        }
+    }
+
     /// Where each host stands in the order in which the rollout takes, or took, them.
     pub(super) fn place(&self, name: &HostName) -> Option<usize> {
-        let plan = &self.context.plan;
-        let resumed = plan.resumed.as_ref();
-        let batches = resumed.map_or(&plan.batches, |resumed| &resumed.batches);
-        batches.iter().flatten().position(|host| host == name)
+        let mut hosts = self.context.all_batches().iter().flatten();
+        hosts.position(|host| host == name)
     }
 
     /// Whether a host of the rollout is among `names`: an end that only some hosts had.

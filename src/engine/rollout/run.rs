@@ -101,8 +101,12 @@ impl Run {
             if ended.end == RunEnd::BatchFailed
                 && self.lost_lock().is_none()
                 && self.context.job.strategy.on_failure == OnFailure::RevertAll
+                && !self.revert_earlier().await
             {
-                self.revert_earlier().await;
+                ended = Ended::new(RunEnd::Interrupted, "interrupted");
+            }
+            if self.lost_lock().is_none() {
+                ended = self.settle_begun(ended).await;
             }
             if ended.end == RunEnd::Completed && self.lost_lock().is_none() {
                 ended = self.after_rollout(ended).await;

@@ -87,6 +87,7 @@ fn ledger(job: &Job, root: &str, (planned, facts): (&PlannedHost, &HostFacts)) -
     };
     if let Some(record) = job.earlier_record(facts) {
         ledger.swapped = record.swapped;
+        ledger.step = record.step;
         // What runs is known better from the rollout's own plan, where it is that.
         let runs = release::running(root, facts);
         let dir =
@@ -100,6 +101,9 @@ fn ledger(job: &Job, root: &str, (planned, facts): (&PlannedHost, &HostFacts)) -
 
 /// What else reaches the process: of an old revision, what it was then.
 fn config(job: &Job, plan: &Plan, facts: &HostFacts, now: &Sha256) -> Sha256 {
+    if let Some(record) = job.earlier_record(facts) {
+        return record.target.config.clone();
+    }
     let mut lines = facts.revisions.iter().filter(|_| job.undo.is_some());
     let line = lines.find(|line| line.revision == plan.revision);
     let then = line.and_then(|line| line.config.clone());

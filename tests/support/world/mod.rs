@@ -276,6 +276,7 @@ pub fn revision_line(revision: u64, version: &str, outcome: RevisionOutcome) -> 
         by: "somebody@somewhere".into(),
         from: "a test".into(),
         at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        good: false,
         outcome,
         rollout: Some(RolloutId::new("20260101T000000Z-0001").unwrap()),
     }
