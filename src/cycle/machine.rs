@@ -71,6 +71,15 @@ impl HostCycle {
         }
     }
 
+    /// A host of a rollout that was cut off after something was begun there: all steps again, and what an earlier attempt may have done is
+    /// undone when they do not come to their end.
+    pub fn begun_before(traits: Traits, hooks: &[HookPoint], swapped: bool) -> Self {
+        let mut cycle = Self::new(traits, hooks);
+        cycle.begun.drain = true;
+        cycle.begun.swap = swapped;
+        cycle
+    }
+
     /// A host of a rollout that was cut off, on which the new release runs: what is left from its proof on. Whether it was put back into
     /// traffic is not known, so it may have been.
     pub fn from_proof(traits: Traits, hooks: &[HookPoint]) -> Self {

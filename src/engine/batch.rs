@@ -12,7 +12,7 @@ use super::worker::{self, HostReport, News};
 use super::{StopWish, hooks};
 use crate::cycle::{Ending, HostCycle, Order, Traits};
 use crate::event::EventKind;
-use crate::model::{Failure, HookPoint, HostName, OnFailure};
+use crate::model::{Failure, HookPoint, HostName, OnFailure, RecordStep};
 use crate::plan::{Standing, Start};
 
 /// Why a batch ended as it did.
@@ -302,6 +302,7 @@ fn stranded(host: &HostName, why: &str) -> HostReport {
             "`rollgate resume` goes on with the rollout, `rollgate abort` takes it back".to_owned(),
         ],
         was_swapped: false,
+        was_touched: true,
     }
 }
 
@@ -318,10 +319,15 @@ pub(super) fn traits(context: &Context, name: &HostName) -> Option<Traits> {
 fn cycle(context: &Context, name: &HostName) -> Option<HostCycle> {
     let traits = traits(context, name)?;
     let hooks = hooks::host_points(context, name);
-    Some(match context.host(name)?.planned.start {
-        Start::Proof => HostCycle::from_proof(traits, &hooks),
-        Start::First | Start::Back { .. } | Start::Passed | Start::Rest | Start::Stranded(_) => {
-            HostCycle::new(traits, &hooks)
-        }
+    let host = context.host(name)?;
+    let earlier = context.job.earlier_record(&host.facts);
+    let begun = earlier.filter(|record| record.step != RecordStep::Planned);
+    Some(match (&host.planned.start, begun) {
+        (Start::First, Some(record)) => HostCycle::begun_before(traits, &hooks, record.swapped),
+        (Start::Proof, _) => HostCycle::from_proof(traits, &hooks),
+        (
+            Start::First | Start::Back { .. } | Start::Passed | Start::Rest | Start::Stranded(_),
+            _,
+        ) => HostCycle::new(traits, &hooks),
     })
 }

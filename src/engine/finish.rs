@@ -1,6 +1,6 @@
 //! What is left on every host when the run ends: revisions, records, pruning, locks; and what the last event says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +12,12 @@ use super::worker::HostReport;
 use super::{Job, World};
 use crate::cycle::Ending;
 use crate::drivers::host::{FinishOrder, HostError, RecordEnd};
-use crate::event::HostEnd;
 use crate::model::record::FORMAT;
 use crate::model::{
-    Admin, BalancerName, BalancerSeen, HostFacts, HostName, HostResult, LockSeen, Outcome, Record,
-    RecordSeen, RecordStep, Revision, RevisionLine, RevisionOutcome, RolloutLine, TrafficSeen,
-    TrafficState,
+    Admin, HostFacts, HostName, LockSeen, Outcome, Record, RecordSeen, RecordStep, RevisionLine,
+    RevisionOutcome, RolloutLine, TrafficState,
 };
-use crate::plan::{HostAction, Plan, PlannedHost, Standing, Start, release};
+use crate::plan::{HostAction, Standing, Start, release};
 
 /// A host that does not answer at the very end is tried again this often; its lock is known as ended by the others anyway.
 const TRIES: u32 = 3;
@@ -133,6 +131,13 @@ fn order(
         };
     };
     let ending = report.map(|report| report.ending);
+    // Of a host that went back before anything was begun there, what was known before still holds.
+    let idle = |report: &&HostReport| report.ending == Ending::Returned && !report.was_touched;
+    let touched = if report.as_ref().is_some_and(idle) {
+        None
+    } else {
+        ending
+    };
     let swapped = report.is_some_and(|report| report.was_swapped);
     // A restart of what was there already brings no release and takes none back: its line stays as it was.
     let same = host
@@ -153,7 +158,7 @@ fn order(
     FinishOrder {
         revisions: Some(context.revisions(name, host, revision)),
         rollout,
-        record: record_end(context, host, facts, ending, outcome),
+        record: record_end(context, host, facts, touched, outcome),
         prune,
         release_lock: true,
     }
@@ -294,101 +299,6 @@ fn prunable(keep: usize, host: &HostContext) -> Vec<String> {
         .map(|(_, folder)| folder.clone())
         .filter(|folder| *folder != target && !before.ends_with(&format!("/{folder}")))
         .collect()
-}
-
-/// A host of a run that ended before it had a plan.
-pub(super) fn untouched(host: &HostName) -> HostEnd {
-    HostEnd {
-        host: host.clone(),
-        result: HostResult::Untouched,
-        revision: None,
-        version: None,
-        traffic: Vec::new(),
-        durations: BTreeMap::new(),
-        failure: None,
-        mend: Vec::new(),
-    }
-}
-
-/// What `rollout.finished` says about every host of the fleet.
-pub(super) fn host_ends(
-    plan: &Plan,
-    hosts: &BTreeMap<HostName, HostContext>,
-    reports: &Reports,
-    seen: &BTreeMap<BalancerName, Arc<BalancerSeen>>,
-) -> Vec<HostEnd> {
-    plan.hosts
-        .iter()
-        .map(|planned| {
-            host_end(
-                planned,
-                hosts.get(&planned.host),
-                reports.get(&planned.host),
-                seen,
-            )
-        })
-        .collect()
-}
-
-fn host_end(
-    planned: &PlannedHost,
-    host: Option<&HostContext>,
-    report: Option<&HostReport>,
-    seen: &BTreeMap<BalancerName, Arc<BalancerSeen>>,
-) -> HostEnd {
-    let result = match (planned.action, report.map(|report| report.ending)) {
-        (HostAction::Leave, _) if !planned.chosen => HostResult::Untouched,
-        (HostAction::Skip | HostAction::Leave, _) => HostResult::Skipped,
-        (HostAction::Update, Some(Ending::Passed)) => HostResult::Updated,
-        (HostAction::Update, Some(Ending::Reverted)) => HostResult::Reverted,
-        (HostAction::Update, Some(Ending::Stranded | Ending::HeldOut)) => HostResult::Stranded,
-        (HostAction::Update, Some(Ending::Returned) | None) => HostResult::Untouched,
-    };
-    let runs = host.map_or_else(
-        || planned.current.clone(),
-        |host| host.ledger().runs.clone(),
-    );
-    let revision = runs.as_ref().map(|release| release.revision);
-    let version = runs.and_then(|release| release.version).map(String::from);
-    HostEnd {
-        host: planned.host.clone(),
-        result,
-        revision,
-        version,
-        traffic: traffic_now(&planned.traffic, seen),
-        durations: host
-            .map(|host| host.ledger().durations.clone())
-            .unwrap_or_default(),
-        failure: report.and_then(|report| report.failure.clone()),
-        mend: report.map(|report| report.mend.clone()).unwrap_or_default(),
-    }
-}
-
-fn traffic_now(
-    at_plan: &[TrafficSeen],
-    seen: &BTreeMap<BalancerName, Arc<BalancerSeen>>,
-) -> Vec<TrafficSeen> {
-    let now = |entry: &TrafficSeen| {
-        seen.get(&entry.balancer)?
-            .pools
-            .get(&entry.pool)?
-            .servers
-            .get(&entry.server)
-            .map(crate::model::ServerSeen::state)
-    };
-    at_plan
-        .iter()
-        .map(|entry| TrafficSeen {
-            state: now(entry).unwrap_or(entry.state),
-            ..entry.clone()
-        })
-        .collect()
-}
-
-/// Whether the fleet now runs two releases.
-pub(super) fn is_mixed(ends: &[HostEnd]) -> bool {
-    let releases: BTreeSet<Revision> = ends.iter().filter_map(|end| end.revision).collect();
-    releases.len() > 1
 }
 
 /// Gives back the locks of a run that changed nothing.

@@ -10,12 +10,13 @@
 //! * [`lease`]: how old the last confirmation of each host's lock is (R3). [`traffic`]: what is told to balancers, under that lease.
 //! * [`watch`]: reads every balancer each second while hosts are held out of traffic.
 //! * [`bound`]: how many hosts may be out now (R1). [`hooks`]: when hooks run and what they are told.
-//! * [`finish`]: records, pruning, unlocking. [`outcome`]: from host ends to the rollout's outcome.
+//! * [`finish`]: records, pruning, unlocking. [`ends`]: what is said about every host at the end. [`outcome`]: from host ends to the rollout's outcome.
 
 mod batch;
 mod bound;
 mod conflict;
 mod context;
+mod ends;
 mod finish;
 mod hooks;
 mod inspect;

@@ -35,6 +35,8 @@ pub(super) struct HostReport {
     pub(super) failure: Option<Failure>,
     pub(super) mend: Vec<String>,
     pub(super) was_swapped: bool,
+    /// Whether anything was begun there.
+    pub(super) was_touched: bool,
 }
 
 /// Takes one host through `cycle` to its end.
@@ -53,6 +55,7 @@ pub(super) async fn run(
             failure: None,
             mend: Vec::new(),
             was_swapped: false,
+            was_touched: false,
         };
     };
     let (mut gate_told, mut revert_told) = (false, false);
@@ -280,6 +283,7 @@ async fn conclude(
         failure: cycle.failure().cloned(),
         mend,
         was_swapped: cycle.was_swapped(),
+        was_touched: cycle.was_touched(),
     }
 }
 

@@ -7,3 +7,4 @@ mod others;
 mod resume;
 mod review;
 mod second_look;
+mod third_look;

@@ -16,10 +16,10 @@ use crate::support::world::host::facts;
 use crate::support::world::{Fault, Fleet, NEW, OLD, When, lock};
 
 /// More acts than any of these rollouts has.
-const MOST: u32 = 400;
+pub(super) const MOST: u32 = 400;
 
 /// Runs until the process dies. Whether it did.
-async fn run_and_die(fleet: &Fleet, at: u32, when: When) -> bool {
+pub(super) async fn run_and_die(fleet: &Fleet, at: u32, when: When) -> bool {
     {
         let mut sim = lock(&fleet.sim);
         sim.acts = 0;
@@ -44,7 +44,7 @@ fn found(fleet: &Fleet) -> Vec<Open> {
 }
 
 /// Makes the job one that goes on with the rollout, as another process; `None` where no host knows of one.
-fn take_up(fleet: &mut Fleet, goal: Goal) -> Option<Open> {
+pub(super) fn take_up(fleet: &mut Fleet, goal: Goal) -> Option<Open> {
     let found = found(fleet).into_iter().next()?;
     fleet.job.attempt = found.record.attempt + 1;
     fleet.job.token = LockToken::new(&format!("cafe{}", fleet.job.attempt)).unwrap();
@@ -65,7 +65,7 @@ fn take_up(fleet: &mut Fleet, goal: Goal) -> Option<Open> {
     Some(found)
 }
 
-fn everywhere(fleet: &Fleet, version: &str, what: &str) {
+pub(super) fn everywhere(fleet: &Fleet, version: &str, what: &str) {
     let sim = lock(&fleet.sim);
     assert_eq!(sim.broken, Vec::<String>::new(), "{what}");
     for (name, host) in &sim.hosts {

@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use rustix::process::Signal;
+use serde_json::Value;
+
 use crate::support::cli::TestLab;
 
 /// A hook that writes its environment's part to a file in the lab's folder, a line a run.
@@ -100,4 +103,79 @@ fn hooks_of_a_failure_and_of_a_revert_run() {
     lab.assert_all_on("1.0", &said);
     assert_eq!(lines(&lab, "on-failure.local").len(), 1, "{said}");
     assert_eq!(lines(&lab, "on-revert.local").len(), 1, "{said}");
+}
+
+/// A hook that was under way when the run died is not repeated without a word; one that ended is not repeated at all.
+#[test]
+fn a_hook_that_was_cut_off_is_asked_about() {
+    for (answer, runs) in [("--hook-done", 1), ("--hook-again", 2)] {
+        let lab = TestLab::start(3);
+        let slow = format!(
+            r#"
+            [[hooks]]
+            at = "before-rollout"
+            on = "local"
+            run = 'echo ran >>{dir}/migrations; sleep 3'
+            "#,
+            dir = lab.dir().display()
+        );
+        let playbook = lab
+            .playbook()
+            .and(&hook(&lab, "before-rollout", "once"))
+            .and(&slow);
+        let mut started = 0;
+        let second = |_: usize, event: &Value| {
+            started += usize::from(event["event"] == "hook.started");
+            started == 2
+        };
+        let running = lab.deploy_until(&playbook, "2.0", second).unwrap();
+        while lines(&lab, "migrations").is_empty() {
+            crate::support::lab::pause(std::time::Duration::from_millis(10));
+        }
+        running.signal(Signal::KILL);
+        running.wait();
+        let file = lab.playbook_file(&playbook);
+        let said = lab
+            .rollgate(&["resume", &file, "--output", "json"])
+            .expect(130);
+        let reasons = said.finished()["reasons"].to_string();
+        assert!(
+            reasons.contains("--hook-done") && reasons.contains("--hook-again"),
+            "{said}"
+        );
+        assert_eq!(lab.versions(), ["1.0"; 3]);
+        lab.assert_no_locks(&said);
+        let said = lab
+            .rollgate(&["resume", &file, answer, "--output", "json"])
+            .expect(0);
+        lab.assert_all_on("2.0", &said);
+        assert_eq!(lines(&lab, "migrations").len(), runs, "{said}");
+        assert_eq!(lines(&lab, "before-rollout.once").len(), 1, "{said}");
+    }
+}
+
+#[test]
+fn hooks_that_ended_are_not_run_again_by_a_resume() {
+    let lab = TestLab::start(4);
+    let playbook = lab
+        .playbook()
+        .and(&hook(&lab, "before-rollout", "local"))
+        .and(&hook(&lab, "after-batch", "local"))
+        .and(&hook(&lab, "after-rollout", "local"));
+    let mut batches = 0;
+    let second = |_: usize, event: &Value| {
+        batches += usize::from(event["event"] == "batch.started");
+        batches == 2 && event["event"] == "host.drained"
+    };
+    let running = lab.deploy_until(&playbook, "2.0", second).unwrap();
+    running.signal(Signal::KILL);
+    running.wait();
+    let file = lab.playbook_file(&playbook);
+    let said = lab
+        .rollgate(&["resume", &file, "--output", "json"])
+        .expect(0);
+    lab.assert_all_on("2.0", &said);
+    assert_eq!(lines(&lab, "before-rollout.local").len(), 1, "{said}");
+    assert_eq!(lines(&lab, "after-batch.local").len(), 2, "{said}");
+    assert_eq!(lines(&lab, "after-rollout.local").len(), 1, "{said}");
 }

@@ -75,6 +75,23 @@ fn undo_to_a_revision_goes_there_also_forward() {
     }
 }
 
+/// An undo that was taken back takes nothing away from the good name of what it went to.
+#[test]
+fn an_undo_that_was_aborted_is_tried_again_to_the_same_revision() {
+    let lab = fleet();
+    let file = lab.playbook_file(&lab.playbook());
+    let arguments = ["undo", &file, "--output", "json"];
+    let running = lab.read_until(&arguments, is("host.soaked")).unwrap();
+    running.signal(Signal::KILL);
+    running.wait();
+    let said = lab
+        .rollgate(&["abort", &file, "--output", "json"])
+        .expect(0);
+    lab.assert_all_on("4.0", &said);
+    let said = undo(&lab, &[]).expect(0);
+    lab.assert_all_on("2.0", &said);
+}
+
 #[test]
 fn a_revision_that_a_host_lacks_comes_from_another_host_or_from_the_source() {
     let lab = fleet();

@@ -12,13 +12,13 @@ use super::{between, give_back, locked, say_started};
 use crate::cycle::{Ending, HostCycle, Order};
 use crate::drivers::host::{FinishOrder, RecordEnd};
 use crate::engine::context::Context;
-use crate::engine::finish::{self, Reports};
+use crate::engine::finish::Reports;
 use crate::engine::inspect::{self, HostLooks};
 use crate::engine::lease::Leases;
 use crate::engine::locks::{self, Taken};
 use crate::engine::steps::{self, StepEnd, Turn};
 use crate::engine::worker::HostReport;
-use crate::engine::{Job, StopWish, World, batch};
+use crate::engine::{Job, StopWish, World, batch, ends};
 use crate::event::{Emitter, EventKind};
 use crate::model::{Admin, Failure, HostFacts, HostName, Outcome};
 use crate::plan::by_hand;
@@ -170,6 +170,7 @@ async fn one(
         failure,
         mend: Vec::new(),
         was_swapped: false,
+        was_touched: true,
     })
 }
 
@@ -216,6 +217,6 @@ async fn close(
         (None, false, false) => (Outcome::Partial, failed),
     };
     let seen = context.traffic.observe_all().await.unwrap_or_default();
-    let ends = finish::host_ends(&context.plan, &context.hosts, &reports, &seen);
+    let ends = ends::host_ends(&context.plan, &context.hosts, &reports, &seen);
     closing.finished(outcome, reasons, ends).await
 }

@@ -8,7 +8,7 @@ use crate::cycle::Ending;
 use crate::engine::context::{Stopwatch, rounded};
 use crate::engine::finish::{self, History, Reports};
 use crate::engine::outcome::{RunEnd, decide};
-use crate::engine::{Job, StopWish, hooks};
+use crate::engine::{Job, StopWish, ends, hooks};
 use crate::event::{Emitter, EventKind};
 use crate::model::{HookPoint, HostName, Outcome};
 use crate::plan::Plan;
@@ -63,7 +63,7 @@ impl Run {
         } else {
             self.context.traffic.observe_all().await.unwrap_or_default()
         };
-        let ends = finish::host_ends(
+        let ends = ends::host_ends(
             &self.context.plan,
             &self.context.hosts,
             &self.reports,
@@ -115,7 +115,7 @@ impl Closing {
     }
 
     pub(super) async fn without_plan(&self, outcome: Outcome, reasons: Vec<String>) -> Outcome {
-        let ends = self.fleet.iter().map(finish::untouched).collect();
+        let ends = self.fleet.iter().map(ends::untouched).collect();
         self.finished(outcome, reasons, ends).await
     }
 
@@ -125,7 +125,7 @@ impl Closing {
         reasons: Vec<String>,
         plan: &Plan,
     ) -> Outcome {
-        let ends = finish::host_ends(plan, &BTreeMap::new(), &Reports::new(), &BTreeMap::new());
+        let ends = ends::host_ends(plan, &BTreeMap::new(), &Reports::new(), &BTreeMap::new());
         self.finished(outcome, reasons, ends).await
     }
 
@@ -135,7 +135,7 @@ impl Closing {
         reasons: Vec<String>,
         hosts: Vec<crate::event::HostEnd>,
     ) -> Outcome {
-        let mixed = finish::is_mixed(&hosts);
+        let mixed = ends::is_mixed(&hosts);
         self.emitter
             .say(EventKind::RolloutFinished {
                 outcome,

@@ -150,5 +150,6 @@ fn report(host: &PlannedHost, ending: Ending, failure: Option<Failure>) -> HostR
         failure,
         mend,
         was_swapped: true,
+        was_touched: true,
     }
 }
