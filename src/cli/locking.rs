@@ -2,13 +2,15 @@
 
 use std::io::IsTerminal;
 
+use tokio::sync::watch;
+
 use super::args::{Common, Lock, Unlock};
 use super::ask::Ask;
 use super::signals;
 use super::terminal::Terminal;
 use super::wiring;
 use crate::drivers::store::NullJournal;
-use crate::engine;
+use crate::engine::{self, StopWish};
 use crate::event::Emitter;
 use crate::model::{ExitStatus, HostName};
 
@@ -65,6 +67,13 @@ pub(super) async fn unlock(common: &Common, unlock: &Unlock, terminal: &Terminal
         let hint = "run it at a terminal, or say `--yes`; `rollgate status` shows whose lock it is";
         return terminal.refuse(ExitStatus::Usage, "nobody is there to ask", hint);
     }
+    let mut stop = match signals::listen() {
+        Ok(stop) => stop,
+        Err(error) => {
+            let reason = "cannot listen for signals";
+            return terminal.refuse(ExitStatus::Refused, reason, &error.to_string());
+        }
+    };
     let loaded = match terminal.load_service(common, &unlock.service, unlock.limit.as_ref()) {
         Ok(loaded) => loaded,
         Err(status) => return status,
@@ -78,7 +87,7 @@ pub(super) async fn unlock(common: &Common, unlock: &Unlock, terminal: &Terminal
         Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
     };
     let survey = engine::survey(&wired.job, &wired.world).await;
-    let status = break_locks(unlock, terminal, (&wired, &survey)).await;
+    let status = break_locks(unlock, terminal, (&wired, &survey), &mut stop).await;
     wired.close().await;
     status
 }
@@ -87,8 +96,9 @@ async fn break_locks(
     unlock: &Unlock,
     terminal: &Terminal,
     (wired, survey): (&wiring::Wired, &engine::Survey),
+    stop: &mut watch::Receiver<StopWish>,
 ) -> ExitStatus {
-    let held = survey.held(&wired.job);
+    let held = survey.held(&wired.job, &wired.world);
     for (host, why) in &survey.away {
         Terminal::say(&format!("warning: host `{host}` was not looked at: {why}"));
     }
@@ -103,10 +113,21 @@ async fn break_locks(
         Terminal::say(&lock.whose);
     }
     let question = "break these locks? Whoever holds them is stopped where it is";
-    if !unlock.yes && !wired.world.people.approve(question).await {
+    let mut stopped = stop.clone();
+    let approved = unlock.yes
+        || tokio::select! {
+            approved = wired.world.people.approve(question) => approved,
+            _ = stopped.wait_for(|wish| *wish > StopWish::None) => false,
+        };
+    if !approved {
         return terminal.refuse(ExitStatus::InTheWay, "the locks were left as they are", "");
     }
-    let free = engine::unlock(&wired.job, &wired.world, survey).await;
+    if held.iter().any(|lock| lock.may_act) {
+        Terminal::say(
+            "waiting 20s for what its holder may still tell a balancer; Ctrl-C ends the wait",
+        );
+    }
+    let free = engine::unlock(&wired.job, &wired.world, survey, stop).await;
     if !free.is_empty() {
         Terminal::say(&format!("unlocked: {}", names(&free)));
     }

@@ -88,7 +88,7 @@ async fn take_up(common: &Common, wish: &Wish<'_>, terminal: &Terminal) -> ExitS
     };
     let found = choose(&survey, wish.goal);
     let status = match &found {
-        Found::Nothing => nothing(&wired, &survey, terminal).await,
+        Found::Nothing => nothing(&wired, &survey, terminal, &mut stop.clone()).await,
         Found::Not(status, reason, hint) => terminal.refuse(*status, reason, hint),
         Found::Open(_) => ExitStatus::Done,
     };
@@ -145,7 +145,12 @@ fn choose(survey: &Survey, goal: Goal) -> Found {
 }
 
 /// Nothing was cut off: what is left of locks that nobody holds goes.
-async fn nothing(wired: &Wired, survey: &Survey, terminal: &Terminal) -> ExitStatus {
+async fn nothing(
+    wired: &Wired,
+    survey: &Survey,
+    terminal: &Terminal,
+    stop: &mut watch::Receiver<StopWish>,
+) -> ExitStatus {
     if !survey.damaged.is_empty() {
         let hosts = survey.damaged.iter();
         let hosts: Vec<String> = hosts
@@ -168,7 +173,7 @@ async fn nothing(wired: &Wired, survey: &Survey, terminal: &Terminal) -> ExitSta
             &hosts.join("\n"),
         );
     }
-    match engine::clear(&wired.job, &wired.world, survey).await {
+    match engine::clear(&wired.job, &wired.world, survey, stop).await {
         Cleared::Held(whose) => terminal.refuse(
             ExitStatus::InTheWay,
             &format!("no rollout was cut off, and {whose}"),

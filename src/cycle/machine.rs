@@ -77,6 +77,8 @@ impl HostCycle {
         let mut cycle = Self::new(traits, hooks);
         cycle.begun.drain = true;
         cycle.begun.swap = swapped;
+        // It may even serve: then it is taken out before anything else is undone.
+        cycle.begun.enable = swapped;
         cycle
     }
 

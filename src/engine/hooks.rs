@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use futures::future::join_all;
+use tokio::time::Instant;
 
 use super::context::{Context, Stopwatch, rounded};
-use super::steps::{StepEnd, StepResult, Turn};
+use super::steps::{RECONNECT, RECONNECT_PAUSE, StepEnd, StepResult, Turn};
 use crate::drivers::host::{HostError, Ran};
 use crate::event::EventKind;
-use crate::model::{Failure, Hook, HookPlace, HookPoint, HostName, ReleaseRef};
+use crate::model::{Failure, Hook, HookPlace, HookPoint, HostName, RecordStep, ReleaseRef};
 
 /// Of the hosts that a hook concerns, so many write down that it was begun, and that it ended.
 const TOLD: usize = 3;
@@ -130,14 +131,17 @@ pub(super) async fn at_batch(
     Ok(())
 }
 
-/// A batch by its place in the whole rollout, which stays the same over attempts; `-` for the whole rollout.
+/// A batch by its place in the whole rollout and its hosts; `-` for the whole rollout.
 fn scope_of(context: &Context, batch: usize, hosts: &BTreeSet<HostName>) -> String {
     if batch == 0 {
         return "-".to_owned();
     }
     let mut batches = context.all_batches().iter();
     let place = batches.position(|batch| batch.iter().any(|host| hosts.contains(host)));
-    place.map_or_else(|| "-".to_owned(), |place| format!("batch-{}", place + 1))
+    let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+    // A batch that was split, or that only some hosts of went on, is another one.
+    let place = place.map_or(0, |place| place + 1);
+    format!("batch-{place}({})", names.join(","))
 }
 
 /// What a batch or rollout point runs, and where: `None` is this machine.
@@ -215,15 +219,16 @@ async fn run(
     if context.hooks_before.contains(&key) {
         return Ok(());
     }
-    // Those that only warn may well run twice, and must run where no host answers.
-    let only_warns = matches!(hook.at, HookPoint::OnFailure | HookPoint::OnRevert);
-    let most = if only_warns { 0 } else { TOLD };
-    let told: Vec<HostName> = told.iter().take(most).map(|name| (*name).clone()).collect();
+    let told = remembering(context, hook, told);
     if let Some(reason) = context.leases.lost_reason() {
         return Err(Failure::new(reason));
     }
     note(context, &key, Some(false));
-    remember(context, &told).await?;
+    if let Err(failure) = remember(context, &told).await {
+        // It was not begun.
+        note(context, &key, None);
+        return Err(failure);
+    }
     context
         .say(EventKind::HookStarted {
             at: at.clone(),
@@ -306,6 +311,20 @@ fn note(context: &Context, key: &str, ended: Option<bool>) {
     }
 }
 
+/// The hosts that write it down. Hooks that only warn may well run twice, and must run where no host answers.
+fn remembering(context: &Context, hook: &Hook, told: &[&HostName]) -> Vec<HostName> {
+    let only_warns = matches!(hook.at, HookPoint::OnFailure | HookPoint::OnRevert);
+    let most = if only_warns { 0 } else { TOLD };
+    let told = told.iter().filter(|name| may_be_told(context, name));
+    told.take(most).map(|name| (*name).clone()).collect()
+}
+
+/// A host that is left for a person keeps its words about that, and nothing else is written over them.
+fn may_be_told(context: &Context, name: &HostName) -> bool {
+    let host = context.host(name);
+    host.is_some_and(|host| host.ledger().step != RecordStep::Stranded)
+}
+
 /// Writes to some hosts' records which hooks were begun and ended, so that a later attempt repeats none blindly (F12). One host that
 /// remembers is enough.
 async fn remember(context: &Context, hosts: &[HostName]) -> Result<(), Failure> {
@@ -315,10 +334,17 @@ async fn remember(context: &Context, hosts: &[HostName]) -> Result<(), Failure> 
             let (host, ports) = (context.host(&name)?, context.ports(&name)?);
             let step = host.ledger().step;
             let record = context.record(host, step);
-            let sent = context.leases.now();
-            let result = ports.driver.write_record(&record).await;
-            context.leases.learn(&name, sent, &result);
-            Some(result)
+            let started = Instant::now();
+            loop {
+                let sent = context.leases.now();
+                let result = ports.driver.write_record(&record).await;
+                context.leases.learn(&name, sent, &result);
+                let again = matches!(result, Err(HostError::Transport(_)));
+                if !again || started.elapsed() >= RECONNECT {
+                    return Some(result);
+                }
+                tokio::time::sleep(RECONNECT_PAUSE).await;
+            }
         }
     };
     let results = join_all(hosts.iter().map(one)).await.into_iter().flatten();

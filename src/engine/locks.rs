@@ -215,13 +215,19 @@ pub(super) fn in_the_way(job: &Job, world: &World, hosts: &HostLooks) -> Option<
 }
 
 /// Removes locks of others: each is taken over first, which ends a script that may still run there, and then released.
-pub(super) async fn remove(job: &Job, world: &World, conflicts: &[Conflict]) -> Vec<HostName> {
+/// Its wait ends early when a person wants it; the locks are released all the same.
+pub(super) async fn remove(
+    job: &Job,
+    world: &World,
+    conflicts: &[Conflict],
+    stop: &mut watch::Receiver<StopWish>,
+) -> Vec<HostName> {
     let me = owner(job, world.clock.wall());
     let mut looks = HostLooks::new();
     retake(job, world, &me, conflicts, &mut looks, true).await;
     if conflicts.iter().any(|conflict| may_act(world, conflict)) {
         // Its holder's last word to a balancer must not land on whoever comes next (R3).
-        tokio::time::sleep(SETTLE).await;
+        sleep_unless(stop, SETTLE).await;
     }
     give_back(world, &looks).await
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use super::conflict::{Conflict, conflicts, left_behind, list};
+use super::conflict::{Conflict, conflicts, left_behind, list, may_act};
 use super::inspect::{self, HostLooks};
 use super::lease::Leases;
 use super::locks::{self, Taken};
@@ -88,7 +88,12 @@ pub enum Cleared {
 }
 
 /// Removes locks that are abandoned or whose process is gone (F6).
-pub async fn clear(job: &Job, world: &World, survey: &Survey) -> Cleared {
+pub async fn clear(
+    job: &Job,
+    world: &World,
+    survey: &Survey,
+    stop: &mut watch::Receiver<StopWish>,
+) -> Cleared {
     let held = conflicts(&survey.looks, job);
     let (left, kept): (Vec<Conflict>, Vec<Conflict>) = held
         .into_iter()
@@ -96,7 +101,7 @@ pub async fn clear(job: &Job, world: &World, survey: &Survey) -> Cleared {
     if !kept.is_empty() {
         return Cleared::Held(list(&kept));
     }
-    Cleared::Removed(locks::remove(job, world, &left).await)
+    Cleared::Removed(locks::remove(job, world, &left, stop).await)
 }
 
 /// A lock that somebody holds, for people.
@@ -106,15 +111,18 @@ pub struct Held {
     pub host: HostName,
     /// By whom, since when, and when it was last renewed.
     pub whose: String,
+    /// Whether its holder may still tell a balancer something, so that breaking it takes 20 s.
+    pub may_act: bool,
 }
 
 impl Survey {
     /// Locks that are held on the chosen hosts.
-    pub fn held(&self, job: &Job) -> Vec<Held> {
+    pub fn held(&self, job: &Job, world: &World) -> Vec<Held> {
         let held = conflicts(&self.looks, job).into_iter();
         held.map(|conflict| Held {
             host: conflict.host.clone(),
             whose: list(std::slice::from_ref(&conflict)),
+            may_act: may_act(world, &conflict),
         })
         .collect()
     }
@@ -122,8 +130,13 @@ impl Survey {
 
 /// Breaks every lock that the survey saw, whoever holds it: a script of its holder that may still run is ended first, and the holder finds
 /// itself fenced off. Returns the hosts that are free now.
-pub async fn unlock(job: &Job, world: &World, survey: &Survey) -> Vec<HostName> {
-    locks::remove(job, world, &conflicts(&survey.looks, job)).await
+pub async fn unlock(
+    job: &Job,
+    world: &World,
+    survey: &Survey,
+    stop: &mut watch::Receiver<StopWish>,
+) -> Vec<HostName> {
+    locks::remove(job, world, &conflicts(&survey.looks, job), stop).await
 }
 
 /// Locks every chosen host by hand, or none. The locks outlive the process, until [`unlock`].

@@ -208,6 +208,7 @@ pub fn refusals(facts: &Facts, resumed: &Resumed) -> Vec<String> {
         reasons.push("the rollout has ended meanwhile; run the command again".to_owned());
     }
     if resumed.course == Course::Forward
+        && !resumes.ended
         && let Some((host, line)) = superseded(facts, resumed, &resumes.rollout)
     {
         reasons.push(format!(

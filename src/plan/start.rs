@@ -97,8 +97,13 @@ fn back(record: &Record, is_back: bool, everything: bool) -> Start {
         RecordStep::Planned => Start::Rest,
         RecordStep::Passed if !everything => Start::Passed,
         RecordStep::Stranded if !everything => Start::Stranded(stranded(record)),
-        RecordStep::Drain | RecordStep::Restore | RecordStep::Stranded => Start::Back {
+        RecordStep::Drain | RecordStep::Restore => Start::Back {
             swap: record.swapped && !is_back,
+            reverted: record.swapped,
+        },
+        // Its service may be down though the link is back.
+        RecordStep::Stranded => Start::Back {
+            swap: record.swapped,
             reverted: record.swapped,
         },
         RecordStep::Swap | RecordStep::Enable | RecordStep::SwapBack | RecordStep::Passed => {
@@ -109,8 +114,10 @@ fn back(record: &Record, is_back: bool, everything: bool) -> Start {
 
 /// Whether the host was put back, and a later batch than its own was begun.
 pub(super) fn is_behind_gate(facts: &Facts, resumed: &Resumed, host: &HostView) -> bool {
-    let is_enabled = record(facts, host).is_some_and(|record| record.step == RecordStep::Enable);
-    if !is_enabled {
+    let Some(own_record) = record(facts, host).filter(|own| own.step == RecordStep::Enable) else {
+        return false;
+    };
+    if resumed.failed.contains(&host.spec.name) {
         return false;
     }
     let mut batches = resumed.batches.iter();
@@ -121,7 +128,10 @@ pub(super) fn is_behind_gate(facts: &Facts, resumed: &Resumed, host: &HostView) 
     let begun = |name: &HostName| {
         let host = facts.hosts.iter().find(|host| host.spec.name == *name);
         let record = host.and_then(|host| record(facts, host));
-        record.is_some_and(|record| record.step != RecordStep::Planned)
+        // What a later attempt began says nothing: hosts that were out went before others then.
+        record.is_some_and(|record| {
+            record.step != RecordStep::Planned && record.attempt <= own_record.attempt
+        })
     };
     later.any(begun)
 }

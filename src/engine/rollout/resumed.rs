@@ -62,6 +62,9 @@ impl Run {
             return out.is_empty() && serving.is_empty();
         }
         self.revert_together(out, cause).await;
+        if *self.stop.borrow() > StopWish::None {
+            return serving.is_empty();
+        }
         self.revert_bounded(serving, cause).await
     }
 

@@ -111,6 +111,9 @@ fn config(job: &Job, plan: &Plan, facts: &HostFacts, now: &Sha256) -> Sha256 {
 }
 
 fn ended_before(hooks: &BTreeMap<String, bool>) -> BTreeSet<String> {
-    let ended = hooks.iter().filter(|(_, ended)| **ended);
+    let only_warns = |key: &str| key.contains(":on-failure:") || key.contains(":on-revert:");
+    let ended = hooks
+        .iter()
+        .filter(|(key, ended)| **ended && !only_warns(key));
     ended.map(|(key, _)| key.clone()).collect()
 }

@@ -31,10 +31,10 @@ pub(super) use swap::{swap, swap_back};
 
 /// For how long a host that does not answer is tried again before it is given up: longer than a switch failover or a short reboot of a
 /// firewall, shorter than a person's patience.
-const RECONNECT: Duration = Duration::from_secs(30);
+pub(super) const RECONNECT: Duration = Duration::from_secs(30);
 
 /// Between two tries.
-const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a step did not go to its end.
 #[derive(Debug)]
