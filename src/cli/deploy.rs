@@ -8,7 +8,6 @@ use tokio::sync::watch;
 
 use super::args::{Common, Deploy};
 use super::ask::Ask;
-use super::signals;
 use super::terminal::Terminal;
 use super::wiring::{self, Wired};
 use crate::drivers::store;
@@ -22,15 +21,9 @@ const LAST_BREATH: Duration = Duration::from_secs(2);
 /// Runs the command.
 pub(super) async fn run(common: &Common, deploy: &Deploy, terminal: &Terminal) -> ExitStatus {
     // Before anything else: a signal that comes before there is a listener is not heard.
-    let stop = match signals::listen() {
+    let stop = match terminal.listen() {
         Ok(stop) => stop,
-        Err(error) => {
-            return terminal.refuse(
-                ExitStatus::Refused,
-                "cannot listen for signals",
-                &error.to_string(),
-            );
-        }
+        Err(status) => return status,
     };
     let loaded = match terminal.load(common, &deploy.subject) {
         Ok(loaded) => loaded,
@@ -51,12 +44,27 @@ pub(super) async fn run(common: &Common, deploy: &Deploy, terminal: &Terminal) -
     }
 }
 
-/// Runs a job to its end, with a journal, and says how it goes.
+/// Runs a rollout to its end, with a journal, and says how it goes.
 pub(super) async fn run_job(
     wired: &Wired,
     terminal: &Terminal,
     stop: watch::Receiver<StopWish>,
 ) -> ExitStatus {
+    let (job, world, wishes) = (wired.job.clone(), wired.world.clone(), stop.clone());
+    let work = |emitter| engine::deploy(job, world, emitter, wishes);
+    run_work(wired, terminal, stop, work).await
+}
+
+/// The same for any work that ends as a rollout does: it hears the first signal itself, and the second one ends it at once.
+pub(super) async fn run_work<F>(
+    wired: &Wired,
+    terminal: &Terminal,
+    stop: watch::Receiver<StopWish>,
+    work: impl FnOnce(Arc<Emitter>) -> F,
+) -> ExitStatus
+where
+    F: Future<Output = Outcome>,
+{
     let journal = match store::open(&wired.job.rollout) {
         Ok(journal) => journal,
         Err(error) => {
@@ -72,21 +80,19 @@ pub(super) async fn run_job(
         journal,
         terminal.sinks(),
     ));
-    let outcome = carry_out(wired, &emitter, stop).await;
+    let outcome = carry_out(Box::pin(work(Arc::clone(&emitter))), &emitter, stop).await;
     wired.close().await;
     outcome.exit_status_of(&wired.job.command)
 }
 
 async fn carry_out(
-    wired: &Wired,
+    work: impl Future<Output = Outcome>,
     emitter: &Arc<Emitter>,
     stop: watch::Receiver<StopWish>,
 ) -> Outcome {
-    let (job, world) = (wired.job.clone(), wired.world.clone());
     let echo = say_stop(Arc::clone(emitter), stop.clone());
-    let rollout = engine::deploy(job, world, Arc::clone(emitter), stop.clone());
     tokio::select! {
-        outcome = rollout => outcome,
+        outcome = work => outcome,
         () = echo => Outcome::Interrupted,
         () = last_breath(stop) => cut_short(emitter).await,
     }
@@ -128,7 +134,7 @@ async fn cut_short(emitter: &Emitter) -> Outcome {
             hosts: state
                 .hosts
                 .iter()
-                .map(|(host, state)| last_heard(host, state.phase))
+                .map(|(host, seen)| last_heard(&state.command, host, seen.phase))
                 .collect(),
             seconds: 0.0,
         })
@@ -137,7 +143,7 @@ async fn cut_short(emitter: &Emitter) -> Outcome {
 }
 
 /// What can be said of a host whose cycle was cut short: only where it rests is known; anywhere else its state is open.
-fn last_heard(host: &HostName, phase: HostPhase) -> HostEnd {
+fn last_heard(command: &str, host: &HostName, phase: HostPhase) -> HostEnd {
     let result = match phase {
         HostPhase::Waiting | HostPhase::Staged => HostResult::Untouched,
         HostPhase::Skipped => HostResult::Skipped,
@@ -156,7 +162,11 @@ fn last_heard(host: &HostName, phase: HostPhase) -> HostEnd {
         | HostPhase::Stranded => HostResult::Stranded,
     };
     let open = result == HostResult::Stranded;
-    let mend = "`rollgate resume` goes on with the rollout, `rollgate abort` takes it back";
+    let mend = if matches!(command, "drain" | "enable") {
+        "`rollgate status` shows how it stands; `rollgate resume` removes the lock, then run the command again"
+    } else {
+        "`rollgate resume` goes on with the rollout, `rollgate abort` takes it back"
+    };
     HostEnd {
         host: host.clone(),
         result,
@@ -165,7 +175,7 @@ fn last_heard(host: &HostName, phase: HostPhase) -> HostEnd {
         traffic: Vec::new(),
         durations: BTreeMap::new(),
         failure: open
-            .then(|| Failure::new("the run was stopped at once; its record tells how far it is")),
+            .then(|| Failure::new("the run was stopped at once: how far it is was not seen")),
         mend: open.then(|| mend.to_owned()).into_iter().collect(),
     }
 }
@@ -177,7 +187,7 @@ mod tests {
     #[test]
     fn a_host_under_way_is_never_called_untouched() {
         let host = HostName::new("web-01").unwrap();
-        let result = |phase| last_heard(&host, phase).result;
+        let result = |phase| last_heard("deploy", &host, phase).result;
         assert_eq!(result(HostPhase::Staged), HostResult::Untouched);
         for phase in [
             HostPhase::Drained,

@@ -6,7 +6,6 @@ use tokio::sync::watch;
 
 use super::args::{Common, Lock, Unlock};
 use super::ask::Ask;
-use super::signals;
 use super::terminal::Terminal;
 use super::wiring;
 use crate::drivers::store::NullJournal;
@@ -16,12 +15,9 @@ use crate::model::{ExitStatus, HostName};
 
 /// `rollgate lock`.
 pub(super) async fn lock(common: &Common, lock: &Lock, terminal: &Terminal) -> ExitStatus {
-    let mut stop = match signals::listen() {
+    let mut stop = match terminal.listen() {
         Ok(stop) => stop,
-        Err(error) => {
-            let reason = "cannot listen for signals";
-            return terminal.refuse(ExitStatus::Refused, reason, &error.to_string());
-        }
+        Err(status) => return status,
     };
     let loaded = match terminal.load_service(common, &lock.service, lock.limit.as_ref()) {
         Ok(loaded) => loaded,
@@ -67,12 +63,9 @@ pub(super) async fn unlock(common: &Common, unlock: &Unlock, terminal: &Terminal
         let hint = "run it at a terminal, or say `--yes`; `rollgate status` shows whose lock it is";
         return terminal.refuse(ExitStatus::Usage, "nobody is there to ask", hint);
     }
-    let mut stop = match signals::listen() {
+    let mut stop = match terminal.listen() {
         Ok(stop) => stop,
-        Err(error) => {
-            let reason = "cannot listen for signals";
-            return terminal.refuse(ExitStatus::Refused, reason, &error.to_string());
-        }
+        Err(status) => return status,
     };
     let loaded = match terminal.load_service(common, &unlock.service, unlock.limit.as_ref()) {
         Ok(loaded) => loaded,
@@ -86,7 +79,12 @@ pub(super) async fn unlock(common: &Common, unlock: &Unlock, terminal: &Terminal
         Ok(wired) => wired,
         Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
     };
-    let survey = engine::survey(&wired.job, &wired.world).await;
+    let mut stopped = stop.clone();
+    let survey = tokio::select! {
+        biased;
+        _ = stopped.wait_for(|wish| *wish > StopWish::None) => return ExitStatus::Interrupted,
+        survey = engine::survey(&wired.job, &wired.world) => survey,
+    };
     let status = break_locks(unlock, terminal, (&wired, &survey), &mut stop).await;
     wired.close().await;
     status

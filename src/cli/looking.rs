@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::args::{Common, History, Service, Status};
 use super::ask::Ask;
-use super::signals;
 use super::terminal::Terminal;
 use super::wiring::{self, Wired};
 use crate::engine::{self, StopWish};
@@ -47,12 +46,9 @@ pub(super) async fn history(common: &Common, history: &History, terminal: &Termi
 
 /// `rollgate status`.
 pub(super) async fn status(common: &Common, status: &Status, terminal: &Terminal) -> ExitStatus {
-    let stop = match signals::listen() {
+    let stop = match terminal.listen() {
         Ok(stop) => stop,
-        Err(error) => {
-            let reason = "cannot listen for signals";
-            return terminal.refuse(ExitStatus::Refused, reason, &error.to_string());
-        }
+        Err(status) => return status,
     };
     let wired = match wired(common, &status.service, terminal) {
         Ok(wired) => wired,

@@ -1,15 +1,11 @@
 //! `rollgate drain` and `rollgate enable`.
 
-use std::sync::Arc;
-
 use super::args::{Common, Maintain, Service};
 use super::ask::Ask;
-use super::signals;
+use super::deploy::run_work;
 use super::terminal::Terminal;
 use super::wiring;
-use crate::drivers::store;
 use crate::engine::{ByHand, maintain};
-use crate::event::Emitter;
 use crate::model::ExitStatus;
 
 /// Runs either command.
@@ -18,12 +14,9 @@ pub(super) async fn run(
     (asked, way): (&Maintain, ByHand),
     terminal: &Terminal,
 ) -> ExitStatus {
-    let stop = match signals::listen() {
+    let stop = match terminal.listen() {
         Ok(stop) => stop,
-        Err(error) => {
-            let reason = "cannot listen for signals";
-            return terminal.refuse(ExitStatus::Refused, reason, &error.to_string());
-        }
+        Err(status) => return status,
     };
     let service = Service {
         playbook: asked.playbook.clone(),
@@ -47,23 +40,7 @@ pub(super) async fn run(
         Ok(wired) => wired,
         Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
     };
-    let journal = match store::open(&wired.job.rollout) {
-        Ok(journal) => journal,
-        Err(error) => {
-            let hint =
-                "nothing was contacted; name a folder that can be written with XDG_STATE_HOME";
-            return terminal.refuse(ExitStatus::Refused, &error.to_string(), hint);
-        }
-    };
-    let emitter = Arc::new(Emitter::new(
-        wired.job.rollout.clone(),
-        wired.job.attempt,
-        Arc::clone(&wired.world.clock),
-        journal,
-        terminal.sinks(),
-    ));
-    let (job, world) = (wired.job.clone(), wired.world.clone());
-    let outcome = maintain(job, world, emitter, (way, stop)).await;
-    wired.close().await;
-    outcome.exit_status()
+    let (job, world, wishes) = (wired.job.clone(), wired.world.clone(), stop.clone());
+    let work = |emitter| maintain(job, world, emitter, (way, wishes));
+    run_work(&wired, terminal, stop, work).await
 }

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use super::args::{Abort, Common, Resume, Service};
 use super::ask::{Ask, Bits, TakesUp};
 use super::deploy::run_job;
-use super::signals;
 use super::terminal::Terminal;
 use super::wiring::{self, Wired};
 use crate::config::{Loaded, Request};
@@ -65,12 +64,9 @@ pub(super) async fn abort(common: &Common, abort: &Abort, terminal: &Terminal) -
 }
 
 async fn take_up(common: &Common, wish: &Wish<'_>, terminal: &Terminal) -> ExitStatus {
-    let stop = match signals::listen() {
+    let stop = match terminal.listen() {
         Ok(stop) => stop,
-        Err(error) => {
-            let reason = "cannot listen for signals";
-            return terminal.refuse(ExitStatus::Refused, reason, &error.to_string());
-        }
+        Err(status) => return status,
     };
     let loaded = match terminal.load_service(common, wish.service, None) {
         Ok(loaded) => loaded,

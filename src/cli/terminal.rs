@@ -3,8 +3,12 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
+use tokio::sync::watch;
+
 use super::args::{Common, OutputFormat, Service, Subject};
+use super::signals;
 use crate::config::{self, Loaded, Request};
+use crate::engine::StopWish;
 use crate::event::Sink;
 use crate::model::ExitStatus;
 use crate::plan::PlanDocument;
@@ -63,6 +67,17 @@ impl Terminal {
     /// Whether there is a person to ask.
     pub(super) fn can_ask() -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Begins to hear signals; to be called before anything else is done.
+    ///
+    /// # Errors
+    /// The exit status when the system refuses it.
+    pub(super) fn listen(&self) -> Result<watch::Receiver<StopWish>, ExitStatus> {
+        signals::listen().map_err(|error| {
+            let reason = "cannot listen for signals";
+            self.refuse(ExitStatus::Refused, reason, &error.to_string())
+        })
     }
 
     /// The readers of a rollout's events.

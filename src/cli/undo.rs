@@ -10,11 +10,10 @@ use super::ask::{Ask, Bits};
 use super::deploy::run_job;
 use super::relay;
 use super::show::show_look;
-use super::signals;
 use super::terminal::Terminal;
 use super::wiring::{self, Wired};
 use crate::config::{Loaded, Request};
-use crate::engine;
+use crate::engine::{self, StopWish};
 use crate::model::{ExitStatus, Pause, Revision, Version};
 use crate::plan::Wishes;
 use crate::plan::history::{HistoryRevision, history};
@@ -22,14 +21,17 @@ use crate::plan::undo::{UndoTo, choose};
 
 /// Runs the command.
 pub(super) async fn run(common: &Common, undo: &Undo, terminal: &Terminal) -> ExitStatus {
-    let stop = match signals::listen() {
+    let stop = match terminal.listen() {
         Ok(stop) => stop,
-        Err(error) => {
-            let reason = "cannot listen for signals";
-            return terminal.refuse(ExitStatus::Refused, reason, &error.to_string());
-        }
+        Err(status) => return status,
     };
-    let found = match find(common, undo, terminal).await {
+    let mut stopped = stop.clone();
+    let found = tokio::select! {
+        biased;
+        _ = stopped.wait_for(|wish| *wish > StopWish::None) => return ExitStatus::Interrupted,
+        found = find(common, undo, terminal) => found,
+    };
+    let found = match found {
         Ok(found) => found,
         Err(status) => return status,
     };
