@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -225,6 +226,10 @@ impl<'a> Batch<'a> {
     fn rule(&mut self, verdict: BatchVerdict, order: Order) {
         if self.verdict == BatchVerdict::Passed {
             self.verdict = verdict;
+        }
+        if order == Order::Revert {
+            // Before the first record that follows from it.
+            self.context.going_back.store(true, Ordering::Relaxed);
         }
         self.orders.send_if_modified(|now| {
             let stricter = order > *now;

@@ -1,6 +1,7 @@
 //! What all parts of one rollout share.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -109,6 +110,8 @@ pub(super) struct Context {
     pub(super) hooks: Mutex<BTreeMap<String, bool>>,
     /// Hooks that ended in an earlier attempt of this rollout: they are not run again.
     pub(super) hooks_before: BTreeSet<String>,
+    /// Whether a batch was ordered back as a whole, for whatever reason: no later attempt goes forward again.
+    pub(super) going_back: AtomicBool,
     /// Hosts that failed so far.
     pub(super) failed: Mutex<Vec<HostName>>,
 }

@@ -1,5 +1,7 @@
 //! What is written on a host before each act there.
 
+use std::sync::atomic::Ordering;
+
 use super::Job;
 use super::context::{Context, HostContext};
 use crate::model::record::{Before, FORMAT, StrandedNote};
@@ -7,7 +9,6 @@ use crate::model::{
     Admin, FoundTraffic, HostFacts, HostName, Record, RecordSeen, RecordStep, Revision,
     RevisionLine, RevisionOutcome, TrafficState,
 };
-use crate::plan::Course;
 
 impl Job {
     /// What a host holds of the rollout that is gone on with.
@@ -53,11 +54,7 @@ impl Context {
                 .clone(),
             step,
             swapped,
-            going_back: self
-                .plan
-                .resumed
-                .as_ref()
-                .is_some_and(|resumed| resumed.course != Course::Forward),
+            going_back: self.going_back.load(Ordering::Relaxed),
             undo: self.job.undo.is_some(),
             before: current.map(|current| Before {
                 revision: current.revision,

@@ -5,6 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::is;
 use crate::support::cli::TestLab;
 
 /// A hook that writes its environment's part to a file in the lab's folder, a line a run.
@@ -178,4 +179,36 @@ fn hooks_that_ended_are_not_run_again_by_a_resume() {
     assert_eq!(lines(&lab, "before-rollout.local").len(), 1, "{said}");
     assert_eq!(lines(&lab, "after-batch.local").len(), 2, "{said}");
     assert_eq!(lines(&lab, "after-rollout.local").len(), 1, "{said}");
+}
+
+/// A batch that failed by its last hook alone is known as failed by whoever goes on.
+#[test]
+fn a_batch_that_its_hook_failed_goes_back_also_over_a_death() {
+    let lab = TestLab::start(4);
+    let once = format!(
+        r#"
+        [[hooks]]
+        at = "after-batch"
+        on = "local"
+        run = 'test -e {dir}/again || {{ touch {dir}/again; exit 1; }}'
+        "#,
+        dir = lab.dir().display()
+    );
+    let playbook = lab.playbook().and(&once);
+    let running = lab
+        .deploy_until(&playbook, "2.0", is("host.reverting"))
+        .unwrap();
+    // Its record on its way is the first that can tell.
+    crate::support::lab::pause(std::time::Duration::from_millis(60));
+    running.signal(Signal::KILL);
+    running.wait();
+    let file = lab.playbook_file(&playbook);
+    let said = lab.rollgate(&["resume", &file, "--output", "json"]);
+    if said.stderr.contains("nothing to do") {
+        // It had come to its end within that moment.
+        return lab.assert_all_on("1.0", &said);
+    }
+    let said = said.expect(1);
+    assert_eq!(said.finished()["outcome"], "reverted", "{said}");
+    lab.assert_all_on("1.0", &said);
 }

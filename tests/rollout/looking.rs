@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::is;
 use crate::support::cli::{Said, TestLab};
 use crate::support::lab::FIRST;
 
@@ -11,10 +12,6 @@ fn ask(lab: &TestLab, command: &str, more: &[&str]) -> Said {
     let mut arguments = vec![command, &file, "--output", "json"];
     arguments.extend(more);
     lab.rollgate(&arguments)
-}
-
-fn is(name: &'static str) -> impl FnMut(usize, &Value) -> bool {
-    move |_, event| event["event"] == name
 }
 
 #[test]

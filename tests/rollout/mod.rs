@@ -10,3 +10,10 @@ mod policy;
 mod refusal;
 mod resume;
 mod undo;
+
+use serde_json::Value;
+
+/// Whether an event has that name: for waiting until it comes.
+fn is(name: &'static str) -> impl FnMut(usize, &Value) -> bool {
+    move |_, event| event["event"] == name
+}

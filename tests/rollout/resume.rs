@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use rustix::process::Signal;
-use serde_json::Value;
 
+use super::is;
 use crate::support::cli::{Said, TestLab};
 use crate::support::lab::{FIRST, Lab};
 
@@ -145,10 +145,6 @@ fn a_closed_pager_ends_no_rollout() {
     assert_eq!(running.close_and_wait(), 0);
     assert_eq!(lab.versions(), ["2.0"; 4]);
     assert_eq!(lab.out_of_traffic().unwrap(), Vec::<String>::new());
-}
-
-fn is(name: &'static str) -> impl FnMut(usize, &Value) -> bool {
-    move |_, event| event["event"] == name
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::fs;
 
 use rustix::process::Signal;
-use serde_json::Value;
 
+use super::is;
 use crate::support::cli::{Said, TestLab};
 use crate::support::lab::FIRST;
 
@@ -119,10 +119,6 @@ fn a_revision_that_a_host_lacks_comes_from_another_host_or_from_the_source() {
     let said = undo(&lab, &["--to-revision", "1"]).expect(0);
     lab.assert_all_on("2.0", &said);
     assert!(sent(&said) > 0, "{said}");
-}
-
-fn is(name: &'static str) -> impl FnMut(usize, &Value) -> bool {
-    move |_, event| event["event"] == name
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What all parts of a rollout share, put together from its plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use crate::engine::context::{Context, HostContext, HostLedger};
@@ -10,7 +11,7 @@ use crate::engine::traffic::Traffic;
 use crate::engine::{Job, Member, World};
 use crate::event::Emitter;
 use crate::model::{HostFacts, ReleaseRef, Sha256, Target};
-use crate::plan::{HostAction, Plan, PlannedHost, release};
+use crate::plan::{Course, HostAction, Plan, PlannedHost, release};
 
 pub(super) fn context(
     job: Job,
@@ -36,6 +37,8 @@ pub(super) fn context(
         .map_or_else(Default::default, |resumed| {
             (resumed.hooks.clone(), resumed.failed.clone())
         });
+    let resumed = plan.resumed.as_ref();
+    let going_back = resumed.is_some_and(|resumed| resumed.course != Course::Forward);
     let traffic = Traffic::new(
         world.balancers.clone(),
         inspect::pools(&job),
@@ -51,6 +54,7 @@ pub(super) fn context(
         traffic,
         hosts,
         hooks_before: ended_before(&hooks),
+        going_back: AtomicBool::new(going_back),
         hooks: Mutex::new(hooks),
         failed: Mutex::new(failed),
     }
