@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollgate::model::fleet::Endpoint;
+use rollgate::model::Endpoint;
 use rollgate::model::{Admin, Become};
 use tokio::io::AsyncReadExt;
 

@@ -121,6 +121,8 @@ fn seen(found: Found) -> ServerSeen {
         in_flight: 0,
         weight: Some(1),
         sticky: false,
+        settling: false,
+        agent: false,
         tracks: None,
     }
 }

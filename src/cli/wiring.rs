@@ -65,7 +65,7 @@ pub(super) fn wire(loaded: &Loaded, ask: Ask) -> Result<Wired, String> {
         balancers: loaded
             .balancers
             .iter()
-            .map(|spec| balancer_port(spec, &transports))
+            .map(|spec| balancer_port(spec, loaded, &transports))
             .collect(),
         recipes: Arc::clone(&loaded.recipes),
         clock: Arc::new(SystemClock),
@@ -105,20 +105,31 @@ fn ports(
 
 fn balancer_port(
     spec: &BalancerSpec,
+    loaded: &Loaded,
     transports: &BTreeMap<HostName, Arc<dyn Transport>>,
 ) -> (crate::model::BalancerName, BalancerPort) {
-    let BalancerSpec::HaproxySocket {
-        name, via, timeout, ..
-    } = spec;
-    let through = via
-        .as_ref()
-        .and_then(|via| transports.get(via))
-        .map(Arc::clone);
+    let via = spec.via.as_ref().and_then(|via| transports.get(via));
+    let targets = loaded.fleet.iter().flat_map(|host| {
+        let ours = host.traffic.iter();
+        let ours = ours.filter(|target| target.balancer == spec.name);
+        ours.filter_map(|target| {
+            Some(balancer::Target {
+                pool: target.pool.clone(),
+                server: target.server.clone(),
+                host: host.name.clone(),
+                transport: Arc::clone(transports.get(&host.name)?),
+            })
+        })
+    });
+    let reach = balancer::Reach {
+        via: via.cloned(),
+        targets: targets.collect(),
+    };
     (
-        name.clone(),
+        spec.name.clone(),
         BalancerPort {
-            driver: balancer::open(spec, through),
-            patience: *timeout,
+            driver: balancer::open(spec, reach),
+            patience: spec.timeout,
         },
     )
 }

@@ -152,7 +152,7 @@ impl Loading<'_> {
             http: ready.as_ref().and_then(|ready| ready.http.as_ref()),
         };
         let (fleet, contexts) = self.render_hosts(&chosen, &wanted);
-        let balancers = self.balancers();
+        let balancers = self.balancers(&fleet, &contexts);
         let book = Book {
             service: service_now,
             version: version_now,
@@ -234,15 +234,20 @@ impl Loading<'_> {
         (fleet, contexts)
     }
 
-    fn balancers(&mut self) -> Vec<BalancerSpec> {
+    fn balancers(
+        &mut self,
+        fleet: &[HostSpec],
+        hosts: &BTreeMap<HostName, Context>,
+    ) -> Vec<BalancerSpec> {
+        let around = balancers::Around {
+            inventory: self.inventory,
+            given: self.given,
+            fleet,
+            hosts,
+        };
         let mut specs = Vec::new();
         for balancer in self.inventory.balancers.values() {
-            specs.extend(balancers::check(
-                balancer,
-                self.inventory,
-                self.given,
-                self.report,
-            ));
+            specs.extend(balancers::check(balancer, &around, self.report));
         }
         specs
     }
@@ -260,7 +265,7 @@ impl Loaded {
         let fleet = &self.fleet;
         let is_named = |balancer: &BalancerSpec| {
             let mut targets = fleet.iter().flat_map(|host| &host.traffic);
-            targets.any(|target| target.balancer == *balancer.name())
+            targets.any(|target| target.balancer == balancer.name)
         };
         self.balancers.retain(is_named);
         self

@@ -188,6 +188,7 @@ impl Traffic {
                 pool: entry.pool.clone(),
                 server: entry.server.clone(),
                 admin,
+                agent: None,
                 weight: if admin == Admin::Ready {
                     entry.weight
                 } else {

@@ -107,37 +107,3 @@ pub struct HostSpec {
     /// The readiness URL, rendered.
     pub ready_url: String,
 }
-
-/// How a balancer is talked to, rendered. New kinds are added as variants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BalancerSpec {
-    /// `HAProxy`'s Runtime API.
-    HaproxySocket {
-        /// Its name in the inventory.
-        name: BalancerName,
-        /// `unix:///path` without the scheme, or host and port.
-        endpoint: Endpoint,
-        /// The inventory host whose socket it is; `None`: this machine's.
-        via: Option<HostName>,
-        /// How long a balancer that does not answer is tried again.
-        timeout: Duration,
-    },
-}
-
-impl BalancerSpec {
-    /// The balancer's name in the inventory.
-    pub fn name(&self) -> &BalancerName {
-        match self {
-            Self::HaproxySocket { name, .. } => name,
-        }
-    }
-}
-
-/// Where a socket listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Endpoint {
-    /// A unix socket's path, absolute.
-    Unix(String),
-    /// A TCP address; IPv6 without brackets.
-    Tcp(String, u16),
-}

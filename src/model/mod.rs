@@ -5,11 +5,13 @@
 //! * [`id`]: names and numbers that identify things ([`HostName`], [`Version`], [`Revision`], …).
 //! * [`policy`]: how a rollout behaves ([`Strategy`], [`Size`], [`DrainPolicy`], [`ReadyPolicy`]).
 //! * [`fleet`]: who is rolled ([`HostSpec`], [`TrafficTarget`], [`SshOptions`]).
+//! * [`balancer`]: how balancers are talked to ([`BalancerSpec`], one [`BalancerKind`] a driver).
 //! * [`release`]: what is rolled ([`Artifact`], [`ReleaseRef`], [`Command`], [`Run`], [`Hook`]).
 //! * [`observed`]: what was seen on hosts and balancers, never what was wished for.
 //! * [`record`]: what a host keeps about its revisions, its rollouts and its lock.
 //! * [`outcome`]: how a host and a rollout ended, with the exit codes.
 
+pub mod balancer;
 pub mod fleet;
 pub mod id;
 pub mod observed;
@@ -18,9 +20,11 @@ pub mod policy;
 pub mod record;
 pub mod release;
 
-pub use fleet::{
-    BalancerSpec, Become, HostKeyChecking, HostSpec, Identity, JumpSpec, SshOptions, TrafficTarget,
+pub use balancer::{
+    ApiSpec, BalancerKind, BalancerSpec, CommandSpec, CredentialNames, Endpoint, HealthServer,
+    HealthSpec, HealthSwitch, NginxSpec, ServerCommands,
 };
+pub use fleet::{Become, HostKeyChecking, HostSpec, Identity, JumpSpec, SshOptions, TrafficTarget};
 pub use id::{
     BalancerName, HostName, InvalidName, LockToken, PoolName, Revision, RolloutId, ServerName,
     ServiceName, Sha256, Version,

@@ -73,6 +73,10 @@ pub struct ServerSeen {
     pub weight: Option<u32>,
     /// Whether cookie persistence names it, so that a draining server still gets the requests of its own clients.
     pub sticky: bool,
+    /// Whether it is not settled yet, whatever the numbers say: the balancer needs time to notice, or nobody counts its requests.
+    pub settling: bool,
+    /// Whether an agent check of the balancer runs for it, which may override what the balancer is told.
+    pub agent: bool,
     /// The server that it tracks (`pool/server`): its state is inherited and cannot be set here.
     pub tracks: Option<String>,
 }

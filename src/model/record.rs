@@ -162,6 +162,9 @@ pub struct FoundTraffic {
     pub usable: bool,
     /// Its weight.
     pub weight: Option<u32>,
+    /// Whether an agent check of the balancer ran for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub agent: bool,
 }
 
 /// What a host's service showed before the first change: what a revert must show again.

@@ -107,6 +107,7 @@ fn as_seen(target: &TrafficTarget, seen: &ServerSeen) -> FoundTraffic {
         admin: seen.admin,
         usable: seen.usable,
         weight: seen.weight,
+        agent: seen.agent,
     }
 }
 

@@ -5,11 +5,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollgate::drivers::balancer::{self, Change, LoadBalancer};
+use rollgate::drivers::balancer::{self, Change, LoadBalancer, Reach};
 use rollgate::drivers::transport::Transport;
-use rollgate::model::fleet::Endpoint;
+use rollgate::model::Endpoint;
 use rollgate::model::{
-    Admin, BalancerName, BalancerSpec, HostName, PoolName, ServerName, ServerSeen,
+    Admin, BalancerKind, BalancerName, BalancerSpec, HostName, PoolName, ServerName, ServerSeen,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -46,6 +46,7 @@ pub(crate) fn change(at: &str, name: &str, admin: Admin) -> Change {
         server: server(name),
         admin,
         weight: None,
+        agent: None,
     }
 }
 
@@ -148,13 +149,17 @@ pub(crate) fn driver_at(
     endpoint: Endpoint,
     host: Option<Arc<dyn Transport>>,
 ) -> Arc<dyn LoadBalancer> {
-    let spec = BalancerSpec::HaproxySocket {
+    let spec = BalancerSpec {
         name: BalancerName::new("edge").unwrap(),
-        endpoint,
         via: host.is_some().then(|| HostName::new("lb-1").unwrap()),
         timeout: Duration::from_secs(5),
+        kind: BalancerKind::Haproxy { endpoint },
     };
-    balancer::open(&spec, host)
+    let reach = Reach {
+        via: host,
+        targets: Vec::new(),
+    };
+    balancer::open(&spec, reach)
 }
 
 async fn ask(socket: &Path, line: &str) -> String {

@@ -147,7 +147,7 @@ pub(crate) fn helpers(
 ) -> Vec<HostSpec> {
     let mut known: BTreeSet<HostName> = fleet.iter().map(|host| host.name.clone()).collect();
     let mut due: Vec<HostName> = fleet.iter().flat_map(hops).collect();
-    due.extend(balancers.iter().filter_map(via).cloned());
+    due.extend(balancers.iter().filter_map(|balancer| balancer.via.clone()));
     let mut helpers = Vec::new();
     while let Some(name) = due.pop() {
         if !known.insert(name.clone()) {
@@ -169,10 +169,4 @@ fn hops(host: &HostSpec) -> Vec<HostName> {
         JumpSpec::Address { .. } => None,
     };
     host.ssh.jump.iter().filter_map(inventory_host).collect()
-}
-
-fn via(balancer: &BalancerSpec) -> Option<&HostName> {
-    match balancer {
-        BalancerSpec::HaproxySocket { via, .. } => via.as_ref(),
-    }
 }

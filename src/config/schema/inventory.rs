@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::config::field::{Entries, Family, Field, Shape, Table, known_keys};
-use crate::config::values::{Label, OneOrMany, Span, Var};
+use crate::config::values::{Label, OneOrMany, Span, Var, Words};
 use crate::config::words::Word;
 use crate::model::{Become, HostKeyChecking};
 
@@ -78,12 +78,44 @@ pub(crate) struct Group {
 pub(crate) struct Balancer {
     /// What it is.
     pub kind: Field<String>,
-    /// `unix:///path` or `tcp://host:port`; a template.
+    /// `HAProxy`: `unix:///path` or `tcp://host:port`; a template.
     pub socket: Field<String>,
-    /// The inventory host whose socket it is; a template.
+    /// The inventory host that it is reached through; a template.
     pub via: Field<String>,
     /// How long it is tried again when it does not answer.
     pub timeout: Field<Span>,
+    /// nginx: the file that holds the upstream blocks; a template.
+    pub config: Field<String>,
+    /// nginx: tests the configuration.
+    pub test: Field<Words>,
+    /// nginx: brings it into force.
+    pub reload: Field<Words>,
+    /// nginx: the file with the master's process id; a template.
+    pub pid: Field<String>,
+    /// Commands: takes a server out.
+    pub drain: Field<Words>,
+    /// Commands: puts it back.
+    pub enable: Field<Words>,
+    /// Commands: prints its state.
+    pub state: Field<Words>,
+    /// Commands: prints how many requests are in flight.
+    pub in_flight: Field<Words>,
+    /// Commands: how long to wait where nobody counts requests.
+    pub settle: Field<Span>,
+    /// APIs: where it is; a template.
+    pub url: Field<String>,
+    /// APIs: the environment variable with the user's name.
+    pub username_env: Field<String>,
+    /// APIs: the environment variable with the password.
+    pub password_env: Field<String>,
+    /// APIs: a private CA's file; a template.
+    pub ca: Field<String>,
+    /// Health: the file on the host that makes it fail; a template.
+    pub file: Field<String>,
+    /// Health: how many failed checks the balancer wants.
+    pub checks: Field<u32>,
+    /// Health: how far apart they are.
+    pub interval: Field<Span>,
 }
 
 impl Shape for Inventory {

@@ -3,28 +3,12 @@
 
 use crate::config::diagnostic::nearest;
 
-const NGINX: &str =
-    "it belongs to balancers of kind \"nginx\"; this version drives kind \"haproxy\" only";
-const COMMAND_BALANCER: &str =
-    "it belongs to balancers of kind \"command\"; this version drives kind \"haproxy\" only";
 const CONTAINER: &str = "it belongs to releases of kind \"container\"; this version rolls kind \"binary\": take the key out";
 const COMMAND_RELEASE: &str = "it belongs to releases of kind \"command\"; this version rolls kind \"binary\": take the key out";
 const REMOTE: &str = "it belongs to sources that are fetched; fetch the file before the rollout and name the local one";
 
 /// Table, key, and what to do instead.
 const KEYS: &[(&str, &str, &str)] = &[
-    ("balancers.<name>", "config", NGINX),
-    ("balancers.<name>", "test", NGINX),
-    ("balancers.<name>", "reload", NGINX),
-    ("balancers.<name>", "drain", COMMAND_BALANCER),
-    ("balancers.<name>", "enable", COMMAND_BALANCER),
-    ("balancers.<name>", "state", COMMAND_BALANCER),
-    ("balancers.<name>", "in_flight", COMMAND_BALANCER),
-    (
-        "balancers.<name>",
-        "ca",
-        "no kind of balancer that this version drives speaks TLS: take the key out",
-    ),
     (
         "release",
         "files",
@@ -87,10 +71,6 @@ const KEYS: &[(&str, &str, &str)] = &[
         "take the key out; `max_unavailable` bounds the hosts that are out at once",
     ),
 ];
-
-/// Kinds of balancers that come later.
-pub(crate) const BALANCER_KINDS: &[&str] =
-    &["nginx", "command", "dataplane", "nginx-plus", "health"];
 
 /// Kinds of releases that come later.
 pub(crate) const RELEASE_KINDS: &[&str] = &["archive", "container", "command"];

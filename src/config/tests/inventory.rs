@@ -2,8 +2,8 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
-use crate::model::fleet::Endpoint;
-use crate::model::{BalancerSpec, Become, HostKeyChecking, JumpSpec};
+use crate::model::Endpoint;
+use crate::model::{BalancerKind, Become, HostKeyChecking, JumpSpec};
 
 #[test]
 fn ssh_options_go_from_defaults_over_groups_to_the_host() {
@@ -91,11 +91,10 @@ fn later_files_win_key_by_key() {
     let identity = &loaded.fleet[0].ssh.identity_files[0];
     assert_eq!(identity.path, files.path().join("over/id"));
     assert!(identity.required);
-    let BalancerSpec::HaproxySocket {
-        endpoint, timeout, ..
-    } = &loaded.balancers[0];
-    assert_eq!(*endpoint, Endpoint::Unix("/x".to_owned()));
-    assert_eq!(*timeout, Duration::from_secs(30));
+    let balancer = &loaded.balancers[0];
+    let endpoint = Endpoint::Unix("/x".to_owned());
+    assert_eq!(balancer.kind, BalancerKind::Haproxy { endpoint });
+    assert_eq!(balancer.timeout, Duration::from_secs(30));
 }
 
 #[test]

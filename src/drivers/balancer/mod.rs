@@ -8,7 +8,9 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use crate::drivers::transport::Transport;
-use crate::model::{Admin, BalancerName, BalancerSeen, BalancerSpec, PoolName, ServerName};
+use crate::model::{
+    Admin, BalancerKind, BalancerName, BalancerSeen, BalancerSpec, HostName, PoolName, ServerName,
+};
 
 /// One thing to tell a balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Change {
     pub admin: Admin,
     /// The weight wanted, where it has to be put back; `None`: as it is.
     pub weight: Option<u32>,
+    /// Whether the balancer's agent check, which may override what it is told, is to run; `None`: as it is.
+    pub agent: Option<bool>,
 }
 
 /// Why a balancer was not told, or not read.
@@ -81,24 +85,51 @@ pub trait LoadBalancer: Send + Sync + fmt::Debug {
     /// Tells it all `changes`, in order, and returns when each was accepted. Telling it what it already knows does no harm.
     fn tell<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), BalancerError>>;
 
+    /// Whether telling it is costly (a reload), so that changes of a batch are better told together.
+    fn gathers(&self) -> bool {
+        false
+    }
+
     /// What a person types to bring a server back, for the messages about stranded hosts.
     fn enable_by_hand(&self, pool: &PoolName, server: &ServerName) -> String;
 }
 
-/// The driver for `spec`. `via` is the connection to the host that `spec` names as such; where it names one and none is given, every
-/// call of the driver answers so. Nothing is contacted yet.
-pub fn open(spec: &BalancerSpec, via: Option<Arc<dyn Transport>>) -> Arc<dyn LoadBalancer> {
-    match spec {
-        BalancerSpec::HaproxySocket {
-            name,
-            endpoint,
-            via: host,
-            timeout: _,
-        } => Arc::new(haproxy::Haproxy::new(
-            name.clone(),
+/// The ways to a balancer, and what the playbook calls its servers.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// The connection to the host that the balancer's `via` names.
+    pub via: Option<Arc<dyn Transport>>,
+    /// Every server of this balancer that the playbook names.
+    pub targets: Vec<Target>,
+}
+
+/// One server that the playbook names.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its pool.
+    pub pool: PoolName,
+    /// Its name, as the playbook has it.
+    pub server: ServerName,
+    /// The host that it is.
+    pub host: HostName,
+    /// The connection to that host.
+    pub transport: Arc<dyn Transport>,
+}
+
+/// The driver for `spec`. Where it names a host as `via` and no connection to it is given, every call of the driver answers so. Nothing
+/// is contacted yet.
+pub fn open(spec: &BalancerSpec, reach: Reach) -> Arc<dyn LoadBalancer> {
+    match &spec.kind {
+        BalancerKind::Haproxy { endpoint } => Arc::new(haproxy::Haproxy::new(
+            spec.name.clone(),
             endpoint.clone(),
-            host.clone(),
-            via,
+            spec.via.clone(),
+            reach.via,
         )),
+        BalancerKind::Nginx(_)
+        | BalancerKind::Dataplane(_)
+        | BalancerKind::NginxPlus(_)
+        | BalancerKind::Command(_)
+        | BalancerKind::Health(_) => unreachable!("refused by the configuration's check"),
     }
 }

@@ -61,6 +61,8 @@ impl LoadBalancer for FakeBalancer {
                     },
                     weight: Some(server.weight),
                     sticky: false,
+                    settling: false,
+                    agent: false,
                     tracks: None,
                 };
                 (ServerName::new(name).unwrap(), seen)

@@ -11,7 +11,7 @@ use super::parse;
 use super::socket::{LIMIT, Socket, SocketError};
 use super::verdict::{self, NUMBERED, Verdict};
 use crate::drivers::transport::Transport;
-use crate::model::fleet::Endpoint;
+use crate::model::Endpoint;
 use crate::model::{Admin, BalancerName, BalancerSeen, HostName, PoolName, ServerName};
 
 /// Everything in one line, so that one process answers all of it: after a reload two connections may reach two. Backend rows (2) beside
@@ -222,6 +222,7 @@ mod tests {
             server: ServerName::new("s1").unwrap(),
             admin,
             weight: Some(7),
+            agent: None,
         };
         let (weight, ready, drain) = (
             "set server be/s1 weight 7",

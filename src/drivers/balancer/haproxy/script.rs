@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::drivers::transport::{Call, Output, Payload};
 use crate::model::Become;
-use crate::model::fleet::Endpoint;
+use crate::model::Endpoint;
 
 use super::socket::SocketError;
 

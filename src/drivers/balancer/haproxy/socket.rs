@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::drivers::transport::{BoxStream, Transport, TransportError};
-use crate::model::fleet::Endpoint;
+use crate::model::Endpoint;
 use crate::model::{Become, HostName};
 
 use super::script;

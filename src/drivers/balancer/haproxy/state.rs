@@ -71,6 +71,8 @@ impl State {
             in_flight: known.in_flight,
             weight: u32::try_from(self.weight).ok(),
             sticky: known.sticky,
+            settling: false,
+            agent: false,
             tracks: known.tracks.clone(),
         }
     }
