@@ -19,6 +19,7 @@ mod architecture;
 mod engine;
 mod far;
 mod haproxy;
+mod haproxy_master;
 mod haproxy_socket;
 mod journal;
 mod lab;

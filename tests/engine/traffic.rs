@@ -146,7 +146,11 @@ async fn a_host_that_fails_on_its_ramp_goes_back_with_its_whole_weight() {
     assert_within_rules(&fleet, outcome, &events, "ramp");
     let sim = lock(&fleet.sim);
     assert!(sim.servers.values().all(|server| server.weight == 100));
-    assert!(sim.servers.values().all(|server| server.admin == Admin::Ready));
+    assert!(
+        sim.servers
+            .values()
+            .all(|server| server.admin == Admin::Ready)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +237,10 @@ async fn an_agent_check_rests_while_its_server_is_out_and_runs_again_afterwards(
     assert_eq!(outcome, Outcome::Succeeded);
     let sim = lock(&fleet.sim);
     let told = sim.told.iter().flatten();
-    let agents: Vec<_> = told.filter(|told| told.0 == "h1").map(|told| told.3).collect();
+    let agents: Vec<_> = told
+        .filter(|told| told.0 == "h1")
+        .map(|told| told.3)
+        .collect();
     assert_eq!(agents, [Some(false), Some(true)]);
     assert!(sim.servers["h1"].agent && !sim.servers["h2"].agent);
 }
