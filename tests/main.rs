@@ -20,6 +20,7 @@ mod engine;
 mod far;
 mod haproxy;
 mod haproxy_socket;
+mod hosts;
 mod journal;
 mod lab;
 mod plan;
