@@ -29,7 +29,7 @@ no() {
 
 ours_runs() { # whether the engine that this script has started is alive
   local pid
-  read -r pid <"$run/docker.pid" 2>/dev/null || return 1
+  pid=$(cat "$run/docker.pid" 2>/dev/null) || return 1
   [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) == *"$socket"* ]]
 }
 
@@ -145,11 +145,11 @@ down() {
     return 0
   fi
   ours_runs || return 0
-  local pid
   # Hosts that a killed test has left.
   DOCKER_HOST=$socket docker ps --all --quiet | DOCKER_HOST=$socket xargs --no-run-if-empty docker rm -f -v >/dev/null || true
   DOCKER_HOST=$socket docker network prune --force >/dev/null || true
-  read -r pid <"$run/docker.pid"
+  local pid
+  pid=$(cat "$run/docker.pid")
   kill "$pid"
   for _ in {1..200}; do
     if [[ ! -d /proc/$pid ]]; then
