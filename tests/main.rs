@@ -21,6 +21,7 @@ mod far;
 mod haproxy;
 mod haproxy_master;
 mod haproxy_socket;
+mod hosts;
 mod journal;
 mod lab;
 mod plan;
