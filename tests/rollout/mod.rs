@@ -1,6 +1,7 @@
 //! The built `rollgate` on a fleet of real parts: what its users see, and what is really so afterwards.
 
 mod bad_release;
+mod balancers;
 mod by_hand;
 mod exclusion;
 mod good_release;

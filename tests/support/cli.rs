@@ -128,7 +128,12 @@ impl TestLab {
 
     /// Load through the first balancer.
     pub(crate) fn load(&self) -> Load {
-        Load::start(&example("load"), self.balancers[0].front, self.dir()).unwrap()
+        self.load_with(&[])
+    }
+
+    /// The same with further arguments of the load generator.
+    pub(crate) fn load_with(&self, more: &[&str]) -> Load {
+        Load::start(&example("load"), self.balancers[0].front, self.dir(), more).unwrap()
     }
 
     /// `rollgate deploy` of that playbook, with JSON events.

@@ -204,6 +204,28 @@ impl Lab {
         process::kill_children(&servers)
     }
 
+    /// Reloads a HAProxy, as `systemctl reload` does, with its file changed by `edit`.
+    pub(crate) fn reload(&self, balancer: &str, edit: impl Fn(String) -> String) {
+        let file = self.dir().join(format!("{balancer}.cfg"));
+        if let Ok(text) = fs::read_to_string(&file) {
+            drop(fs::write(&file, edit(text)));
+        }
+        for daemon in self.daemons.iter().filter(|one| one.name() == balancer) {
+            daemon.signal(rustix::process::Signal::USR2);
+        }
+    }
+
+    /// Ends a balancer for good.
+    pub(crate) fn stop_balancer(&mut self, balancer: &str) {
+        self.daemons.retain_mut(|daemon| {
+            let is_it = daemon.name() == balancer;
+            if is_it {
+                daemon.stop();
+            }
+            !is_it
+        });
+    }
+
     fn prepare_folders(&self) -> io::Result<()> {
         for name in ["bin", "keys", "logs", "artifacts", "home", "state"] {
             fs::create_dir_all(self.dir().join(name))?;
