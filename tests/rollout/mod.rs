@@ -3,6 +3,7 @@
 mod bad_release;
 mod balancers;
 mod by_hand;
+mod check;
 mod exclusion;
 mod good_release;
 mod hooks;
