@@ -6,6 +6,7 @@
 //! * [`host`]: everything that rollgate does on a host, as one trait over the transport and the scripts of [`crate::far`].
 //! * [`balancer`]: what is told to and read from load balancers.
 //! * [`probe`]: the readiness question.
+//! * `http`: one HTTP request over a stream of our own, for probes and the APIs of balancers.
 //! * [`store`]: the journal on this machine.
 //!
 //! Rules that all drivers keep: every wait has a limit; an error says what was being done and to whom, and whether trying again can
@@ -16,6 +17,7 @@
 
 pub mod balancer;
 pub mod host;
+mod http;
 pub mod probe;
 pub mod store;
 pub mod transport;

@@ -7,8 +7,7 @@ use std::time::Duration;
 use hyper::header::HeaderName;
 
 use super::answer::{BODY_LIMIT, Reply, note};
-use super::http::AGENT;
-use super::target::Target;
+use crate::drivers::http::{AGENT, Target};
 use crate::drivers::transport::{Call, Output, Payload, Transport};
 
 /// Exit codes of the script's own.

@@ -3,7 +3,6 @@
 mod answer;
 mod fallback;
 mod http;
-mod target;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,6 +11,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use crate::drivers::http::TargetError;
 use crate::drivers::transport::Transport;
 use crate::model::{ProbeAnswer, VersionCheck};
 
@@ -61,6 +61,17 @@ pub enum ProbeError {
         /// As written.
         url: String,
     },
+}
+
+impl ProbeError {
+    /// With the URL as written.
+    fn of(url: &str, error: TargetError) -> Self {
+        let url = url.to_owned();
+        match error {
+            TargetError::Url(reason) => Self::Url { url, reason },
+            TargetError::Tls(reason) => Self::Tls { url, reason },
+        }
+    }
 }
 
 /// Asks one host's readiness URL.

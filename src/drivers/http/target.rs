@@ -1,4 +1,4 @@
-//! A checked readiness URL, with what TLS needs for it.
+//! A checked URL, with what TLS needs for it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,39 +9,43 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
-use super::ProbeError;
+/// Why a URL cannot be asked at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::drivers) enum TargetError {
+    /// The URL is none, or not one for HTTP.
+    Url(String),
+    /// Certificates cannot be checked.
+    Tls(String),
+}
 
 /// Where a URL leads.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(in crate::drivers) struct Target {
     /// As written.
-    pub(super) url: String,
+    pub(in crate::drivers) url: String,
     /// Name or address; IPv6 without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(in crate::drivers) host: String,
+    pub(in crate::drivers) port: u16,
     /// The `Host` header: as written, the port only where it was.
-    pub(super) authority: String,
+    pub(in crate::drivers) authority: String,
     /// Path and query; no fragment.
-    pub(super) path: String,
+    pub(in crate::drivers) path: String,
     /// `None` for `http://`.
-    pub(super) tls: Option<Tls>,
+    pub(in crate::drivers) tls: Option<Tls>,
 }
 
 /// What is needed for `https://`.
 #[derive(Debug)]
-pub(super) struct Tls {
-    pub(super) config: Arc<ClientConfig>,
-    pub(super) name: ServerName<'static>,
+pub(in crate::drivers) struct Tls {
+    pub(in crate::drivers) config: Arc<ClientConfig>,
+    pub(in crate::drivers) name: ServerName<'static>,
     /// The private CA's text, for tools on the host.
-    pub(super) ca: Option<String>,
+    pub(in crate::drivers) ca: Option<String>,
 }
 
 impl Target {
-    pub(super) fn new(url: &str, ca: Option<&Path>) -> Result<Self, ProbeError> {
-        let wrong = |reason: &str| ProbeError::Url {
-            url: url.to_owned(),
-            reason: reason.to_owned(),
-        };
+    pub(in crate::drivers) fn new(url: &str, ca: Option<&Path>) -> Result<Self, TargetError> {
+        let wrong = |reason: &str| TargetError::Url(reason.to_owned());
         let uri: Uri = url.parse().map_err(|error| wrong(&format!("{error}")))?;
         let secure = match uri.scheme_str() {
             Some("http") => false,
@@ -71,7 +75,7 @@ impl Target {
                 .path_and_query()
                 .map_or("/", |path| path.as_str())
                 .to_owned(),
-            tls: secure.then(|| Tls::new(url, &host, ca)).transpose()?,
+            tls: secure.then(|| Tls::new(&host, ca)).transpose()?,
             host,
         })
     }
@@ -87,11 +91,8 @@ fn port_of(authority: &str, default: u16) -> Option<u16> {
 }
 
 impl Tls {
-    fn new(url: &str, host: &str, ca: Option<&Path>) -> Result<Self, ProbeError> {
-        let wrong = |reason: String| ProbeError::Tls {
-            url: url.to_owned(),
-            reason,
-        };
+    fn new(host: &str, ca: Option<&Path>) -> Result<Self, TargetError> {
+        let wrong = TargetError::Tls;
         let name =
             ServerName::try_from(host.to_owned()).map_err(|error| wrong(error.to_string()))?;
         let ca = match ca {
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_probed_is_refused_with_a_reason() {
+    fn what_cannot_be_asked_is_refused_with_a_reason() {
         for (url, word) in [
             ("ftp://x/", "http://"),
             ("/ready", "http://"),
@@ -164,22 +165,21 @@ mod tests {
             ("http://", ""),
             ("http:// /", ""),
         ] {
-            let error = Target::new(url, None).unwrap_err().to_string();
-            assert!(
-                error.contains(word) && error.contains("cannot be probed"),
-                "{error}"
-            );
+            let error = format!("{:?}", Target::new(url, None).unwrap_err());
+            assert!(error.contains(word) && error.starts_with("Url("), "{error}");
         }
     }
 
     #[test]
     fn an_unusable_ca_file_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = Target::new("https://x/", Some(file.path()))
-            .unwrap_err()
-            .to_string();
+        let refused = |path: &Path| match Target::new("https://x/", Some(path)) {
+            Err(TargetError::Tls(reason)) => reason,
+            other => panic!("{other:?}"),
+        };
+        let error = refused(file.path());
         assert!(error.contains("holds no certificate"), "{error}");
-        let error = Target::new("https://x/", Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/ca.pem"), "{error}");
+        let error = refused(Path::new("/nonexistent/ca.pem"));
+        assert!(error.contains("/nonexistent/ca.pem"), "{error}");
     }
 }
