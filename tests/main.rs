@@ -16,6 +16,7 @@
 mod support;
 
 mod architecture;
+mod balancers;
 mod engine;
 mod far;
 mod haproxy;

@@ -162,7 +162,8 @@ pub(crate) fn driver_at(
     balancer::open(&spec, reach)
 }
 
-async fn ask(socket: &Path, line: &str) -> String {
+/// One line to a socket, and all that comes back; nothing when nobody answers.
+pub(crate) async fn ask(socket: &Path, line: &str) -> String {
     let mut answer = String::new();
     if let Ok(mut stream) = tokio::net::UnixStream::connect(socket).await {
         stream.write_all(format!("{line}\n").as_bytes()).await.ok();

@@ -10,6 +10,7 @@ pub mod haproxy;
 pub mod lab;
 pub mod load;
 pub mod local_shell;
+pub mod patient;
 pub mod shell_host;
 pub mod sshd;
 pub mod world;

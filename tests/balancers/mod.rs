@@ -1,0 +1,4 @@
+//! Drivers of load balancers: what all of them promise ([`contract`]), and what only one of them does.
+
+mod contract;
+mod haproxy;
