@@ -1,6 +1,8 @@
 //! What is told to and read from load balancers.
 
+mod command;
 mod haproxy;
+mod health;
 
 use std::fmt;
 use std::sync::Arc;
@@ -126,10 +128,19 @@ pub fn open(spec: &BalancerSpec, reach: Reach) -> Arc<dyn LoadBalancer> {
             spec.via.clone(),
             reach.via,
         )),
-        BalancerKind::Nginx(_)
-        | BalancerKind::Dataplane(_)
-        | BalancerKind::NginxPlus(_)
-        | BalancerKind::Command(_)
-        | BalancerKind::Health(_) => unreachable!("refused by the configuration's check"),
+        BalancerKind::Command(commands) => Arc::new(command::Commands::new(
+            spec.name.clone(),
+            commands.clone(),
+            spec.via.clone(),
+            reach.via,
+        )),
+        BalancerKind::Health(health) => Arc::new(health::Health::new(
+            spec.name.clone(),
+            health.clone(),
+            reach.targets,
+        )),
+        BalancerKind::Nginx(_) | BalancerKind::Dataplane(_) | BalancerKind::NginxPlus(_) => {
+            unreachable!("refused by the configuration's check")
+        }
     }
 }

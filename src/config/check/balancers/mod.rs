@@ -6,6 +6,7 @@ mod haproxy;
 mod health;
 mod nginx;
 mod nginx_plus;
+mod servers;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,7 +34,7 @@ const KINDS: [(&str, fn(&Draft<'_>, &mut Report) -> Option<BalancerKind>); 6] = 
 ];
 
 /// Keys that only some kinds have. The others (`kind`, `via`, `timeout`) belong to all.
-const OF_KINDS: [(&str, &[&str]); 16] = [
+const OF_KINDS: [(&str, &[&str]); 17] = [
     ("socket", &["haproxy"]),
     ("config", &["nginx"]),
     ("test", &["nginx"]),
@@ -50,6 +51,7 @@ const OF_KINDS: [(&str, &[&str]); 16] = [
     ("ca", &["dataplane", "nginx-plus"]),
     ("file", &["health"]),
     ("checks", &["health"]),
+    ("interval", &["health"]),
 ];
 
 /// What the check of one kind looks at.
@@ -175,6 +177,7 @@ fn span_of(shape: &Balancer, key: &str) -> Option<std::ops::Range<usize>> {
         .or_else(|| match key {
             "settle" => Some(shape.settle.spanned()?.span()),
             "checks" => Some(shape.checks.spanned()?.span()),
+            "interval" => Some(shape.interval.spanned()?.span()),
             _ => None,
         })
 }
