@@ -130,7 +130,9 @@ mod tests {
                 groups.lock().unwrap().push(names);
                 async move {
                     tokio::time::sleep(Duration::from_millis(200)).await;
-                    group.into_iter().for_each(|one| one.answer(Ok(())));
+                    for one in group {
+                        one.answer(Ok(()));
+                    }
                 }
             },
         );

@@ -104,7 +104,9 @@ impl Traffic {
                 }
             }
             Ok(()) | Err(TrafficError::Lease(_) | TrafficError::Gone { .. }) => {
-                group.into_iter().for_each(|one| one.answer(Ok(())));
+                for one in group {
+                    one.answer(Ok(()));
+                }
             }
         }
     }

@@ -22,13 +22,13 @@ const HEAVY: [&str; 8] = [
     "3000",
 ];
 
-/// Asserts that nothing was lost but, where a balancer was reloaded, idle connections that it closed itself.
+/// Asserts that nothing was lost, not even an idle connection that the reload closed while a request was on its way
+/// (`option idle-close-on-response`).
 #[track_caller]
-fn assert_only_resets(summary: &Value) {
-    let lost = |kind: &str| summary[kind].as_u64().unwrap();
-    assert_eq!(lost("failed"), lost("lost_on_reused"), "{summary:#}");
-    assert!(lost("lost_on_reused") < 20, "{summary:#}");
-    assert!(lost("sent") > 1000, "{summary:#}");
+fn assert_nothing_lost(summary: &Value) {
+    assert_eq!(summary["failed"], 0, "{summary:#}");
+    assert!(summary["sent"].as_u64() > Some(1000), "{summary:#}");
+    eprintln!("{} requests, none failed", summary["sent"]);
 }
 
 /// One roll under heavy load, with a reload of the balancer while the first hosts are being drained.
@@ -45,7 +45,7 @@ fn roll_with_reload(lab: &TestLab, version: &str) {
     let (code, events) = run.wait();
     let summary = load.stop().unwrap();
     assert_eq!(code, 0, "{events:#?}");
-    assert_only_resets(&summary);
+    assert_nothing_lost(&summary);
     assert!(lab.versions().iter().all(|seen| seen == version));
     assert!(lab.out_of_traffic().unwrap().is_empty());
 }
@@ -197,5 +197,38 @@ fn one_of_two_balancers_that_goes_away_before_a_drain_leaves_the_host_unswapped(
     assert!(
         reasons.contains("edge-b") || finished.to_string().contains("edge-b"),
         "{finished:#}"
+    );
+}
+
+#[test]
+fn one_of_two_balancers_that_goes_away_in_the_middle_of_a_swap_leaves_a_host_that_is_named() {
+    let mut lab = TestLab::with_balancers(3, 2);
+    let inventory = lab.inventory().set("balancers.edge-b", "timeout", "\"2s\"");
+    lab.write_inventory(&inventory);
+    let playbook = lab.playbook().set("strategy", "batch", "1");
+    let run = lab
+        .deploy_until(&playbook, "2.0", |_, event| {
+            event["event"] == "host.swapping"
+        })
+        .unwrap();
+    lab.lab_mut().stop_balancer("edge-b");
+    let (code, events) = run.wait();
+    let finished = events.last().unwrap();
+    assert_eq!(code, 3, "{finished:#}");
+    let hosts = finished["hosts"].as_array().unwrap();
+    let stranded: Vec<&Value> = hosts
+        .iter()
+        .filter(|host| host["result"] == "stranded")
+        .collect();
+    assert_eq!(stranded.len(), 1, "{finished:#}");
+    let named = events
+        .iter()
+        .find(|event| event["event"] == "host.stranded")
+        .unwrap();
+    assert!(named["mend"].to_string().contains("edge-b"), "{named:#}");
+    // The others serve as before.
+    assert_eq!(
+        lab.versions().iter().filter(|seen| *seen == "1.0").count(),
+        3 - usize::from(lab.versions().contains(&"2.0".to_owned()))
     );
 }

@@ -75,6 +75,9 @@ pub struct SimServer {
     pub was_usable: bool,
 }
 
+/// One thing that the balancer was told: server, state, weight, agent check.
+pub type Told = (String, Admin, Option<u32>, Option<bool>);
+
 /// Everything.
 #[derive(Debug, Default)]
 pub struct Sim {
@@ -98,7 +101,7 @@ pub struct Sim {
     /// Whether clients stick to servers: requests in flight on a draining one never end.
     pub sticky: bool,
     /// What the balancer was told, call by call: server, state, weight, agent check.
-    pub told: Vec<Vec<(String, Admin, Option<u32>, Option<bool>)>>,
+    pub told: Vec<Vec<Told>>,
     /// When the locks of others were last renewed, ago.
     pub lock_age: Duration,
     /// What this machine says about the processes of others.

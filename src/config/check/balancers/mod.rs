@@ -24,7 +24,7 @@ use crate::model::{BalancerKind, BalancerSpec, HostName, HostSpec};
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Every kind with its check.
-const KINDS: [(&str, fn(&Draft<'_>, &mut Report) -> Option<BalancerKind>); 6] = [
+const KINDS: [(&str, Check); 6] = [
     ("haproxy", haproxy::check),
     ("nginx", nginx::check),
     ("command", command::check),
