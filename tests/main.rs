@@ -16,6 +16,9 @@
 mod support;
 
 mod architecture;
+mod balancer_command;
+mod balancer_health;
+mod balancer_scripts;
 mod balancers;
 mod engine;
 mod far;

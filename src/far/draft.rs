@@ -213,7 +213,7 @@ impl Draft {
     ) -> Result<(), ScriptError> {
         let mut text = format!("{name}() {{ :");
         for line in lines {
-            text.push_str("\n");
+            text.push('\n');
             for word in line {
                 text.push_str(&quote(name, word)?);
                 text.push(' ');

@@ -136,6 +136,11 @@ impl TestLab {
         Load::start(&example("load"), self.balancers[0].front, self.dir(), more).unwrap()
     }
 
+    /// The same through another address.
+    pub(crate) fn load_at(&self, front: std::net::SocketAddr) -> Load {
+        Load::start(&example("load"), front, self.dir(), &[]).unwrap()
+    }
+
     /// `rollgate deploy` of that playbook, with JSON events.
     pub(crate) fn deploy(&self, playbook: &Document, version: &str) -> Said {
         self.deploy_with(playbook, version, &[])

@@ -1,6 +1,7 @@
 //! What tests stand on: real parts, and doubles where the real thing cannot.
 
 pub mod app;
+pub mod by_command;
 pub mod cli;
 pub mod haproxy;
 #[allow(

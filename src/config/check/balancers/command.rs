@@ -65,6 +65,6 @@ fn commands(server: &Server<'_>, recipes: &Recipes, report: &mut Report) -> Opti
         drain: drain?,
         enable: enable?,
         state: state?,
-        in_flight: in_flight?,
+        in_flight: in_flight.ok()?,
     })
 }

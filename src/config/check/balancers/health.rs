@@ -138,7 +138,7 @@ fn one(
         server: server.target.server.clone(),
         host: server.host.clone(),
         switch: switch?,
-        in_flight: in_flight?,
+        in_flight: in_flight.ok()?,
     })
 }
 

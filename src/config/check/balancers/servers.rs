@@ -59,15 +59,15 @@ impl Server<'_> {
             .ok()
     }
 
-    /// An optional command for this server; `None` where it is there and wrong.
+    /// An optional command for this server; `Err` where it is there and wrong.
     pub(super) fn optional(
         &self,
         recipe: Option<&CommandRecipe>,
         report: &mut Report,
-    ) -> Option<Option<Command>> {
+    ) -> Result<Option<Command>, ()> {
         match recipe {
-            None => Some(None),
-            Some(recipe) => self.command(recipe, report).map(Some),
+            None => Ok(None),
+            Some(recipe) => self.command(recipe, report).map(Some).ok_or(()),
         }
     }
 }

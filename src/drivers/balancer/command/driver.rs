@@ -12,7 +12,7 @@ use super::clocks::{Clocks, Server};
 use super::place::{Place, Why};
 use super::read;
 use crate::drivers::transport::Transport;
-use crate::far::errands::{Errand, Errands};
+use crate::far::errands::{Came, Errand, Errands};
 use crate::model::{
     Admin, BalancerName, BalancerSeen, CommandSpec, Health, HostName, PoolName, ServerCommands,
     ServerName, ServerSeen, TrafficState,
@@ -94,7 +94,7 @@ impl Commands {
     fn state(
         &self,
         server: &ServerCommands,
-        came: Result<crate::far::errands::Came, String>,
+        came: Result<Came, String>,
     ) -> Result<TrafficState, BalancerError> {
         let what = called("state", &server.pool, &server.server);
         let came = self.place.printed(&what, came)?;
@@ -104,7 +104,7 @@ impl Commands {
     fn in_flight(
         &self,
         server: &ServerCommands,
-        came: Result<crate::far::errands::Came, String>,
+        came: Result<Came, String>,
     ) -> Result<u64, BalancerError> {
         let what = called("in_flight", &server.pool, &server.server);
         let came = self.place.printed(&what, came)?;

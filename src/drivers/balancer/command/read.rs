@@ -57,7 +57,7 @@ mod tests {
         for bad in ["", "Ready", "ready drain", "up", "ready\nready"] {
             assert!(state(bad).is_err(), "{bad}");
         }
-        assert!(state("\u{1b}[31mred").unwrap_err().contains("`[31mred`"));
+        assert!(state("\u{1b}[31mred").unwrap_err().contains("` [31mred`"));
     }
 
     #[test]
