@@ -259,6 +259,7 @@ async fn commands_run_in_the_inventorys_folder() {
     let mut spec = rig.spec(&["s1"]);
     spec.dir = Some(rig.dir.path().to_str().unwrap().to_owned());
     spec.servers[0].drain = argv(&["./lb", "out"]);
+    spec.servers[0].enable = argv(&["./lb", "it's in"]);
     let driver = command_driver(spec.clone(), None);
     assert_eq!(
         driver.observe(&[pool("app")]).await.unwrap().read_only,
@@ -269,6 +270,9 @@ async fn commands_run_in_the_inventorys_folder() {
         std::fs::read_to_string(rig.dir.path().join("told")).unwrap(),
         "out\n"
     );
+    let line = driver.enable_by_hand(&pool("app"), &crate::support::haproxy::server("s1"));
+    let folder = rig.dir.path().display();
+    assert_eq!(line, format!("cd {folder} && ./lb \"it's in\""));
     spec.dir = Some("/nowhere/at all".to_owned());
     let error = command_driver(spec, None)
         .observe(&[pool("app")])

@@ -17,7 +17,7 @@ WEIGHT=${LVS_WEIGHT:-1}             # where a server was out already, or not in 
 die() {
   code=$1
   shift
-  echo "lvs.sh: $*" >&2
+  printf 'lvs.sh: %s\n' "$(printf '%s' "$*" | tr '\n' ' ')" >&2
   exit "$code"
 }
 
@@ -37,6 +37,7 @@ row() {
   table=$(ipvsadm -Ln -t "$service" 2>&1) || {
     case $table in
     *[Nn]'o such service'* | *'ervice not defined'*) die 1 "no such service: $service" ;;
+    *'must be root'*) die 1 "ipvsadm: $table" ;;
     esac
     die 75 "ipvsadm: $table"
   }

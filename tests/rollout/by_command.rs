@@ -105,6 +105,26 @@ fn a_command_that_fails_is_told_and_the_host_stays_as_it_was() {
     );
 }
 
+#[test]
+fn a_server_that_the_commands_do_not_know_is_refused_before_anything_is_touched() {
+    let lab = TestLab::start(2);
+    let mut keys = vec![("kind", quoted("command"))];
+    for verb in ["drain", "enable", "state"] {
+        keys.push((
+            verb,
+            command(&lab, verb).replace("{{ server }}", "{{ server }}-x"),
+        ));
+    }
+    lab.write_inventory(&inventory(&lab, &keys));
+    let playbook = lab.playbook().set("strategy", "max_unavailable", "1");
+    let said = lab.deploy(&playbook, "2.0").expect(5);
+    assert!(
+        format!("{said}").contains("refused `state shop/web-01`: exit 1: no such server"),
+        "{said}"
+    );
+    lab.assert_untouched(&said);
+}
+
 /// A balancer that only asks the applications whether they are fit, and that nobody can tell anything.
 async fn untouchable(lab: &TestLab, front: SocketAddr) -> Haproxy {
     let mut config = format!(

@@ -14,8 +14,8 @@ use super::read;
 use crate::drivers::transport::Transport;
 use crate::far::errands::{Came, Errand, Errands};
 use crate::model::{
-    Admin, BalancerName, BalancerSeen, CommandSpec, Health, HostName, PoolName, ServerCommands,
-    ServerName, ServerSeen, TrafficState,
+    Admin, BalancerName, BalancerSeen, Command, CommandSpec, Health, HostName, PoolName,
+    ServerCommands, ServerName, ServerSeen, TrafficState,
 };
 
 /// A balancer with commands of its own.
@@ -181,6 +181,18 @@ impl Commands {
         result
     }
 
+    /// What a person types to run a command as it is run here.
+    fn typed(&self, command: &Command) -> String {
+        let line = self.place.by_hand(command);
+        match &self.spec.dir {
+            Some(dir) if is_relative(command) => {
+                let go = shlex::try_join(["cd", dir]).unwrap_or_default();
+                format!("{go} && {line}")
+            }
+            Some(_) | None => line,
+        }
+    }
+
     fn read_only(&self, missing: &[&str]) -> String {
         let programs = missing.join("`, `");
         format!(
@@ -212,8 +224,18 @@ impl LoadBalancer for Commands {
             .find(|one| one.pool == *pool && one.server == *server)
             .map_or_else(
                 || format!("the command that enables {pool}/{server}"),
-                |one| self.place.by_hand(&one.enable),
+                |one| self.typed(&one.enable),
             )
+    }
+}
+
+/// Whether a command means something else in another folder, as far as it shows.
+fn is_relative(command: &Command) -> bool {
+    match command {
+        Command::Argv(words) => words
+            .first()
+            .is_some_and(|program| program.contains('/') && !program.starts_with('/')),
+        Command::Shell(text) => text.contains("./"),
     }
 }
 
