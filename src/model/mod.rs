@@ -6,6 +6,7 @@
 //! * [`policy`]: how a rollout behaves ([`Strategy`], [`Size`], [`DrainPolicy`], [`ReadyPolicy`]).
 //! * [`fleet`]: who is rolled ([`HostSpec`], [`TrafficTarget`], [`SshOptions`]).
 //! * [`release`]: what is rolled ([`Artifact`], [`ReleaseRef`], [`Command`], [`Run`], [`Hook`]).
+//! * [`mod@unit`]: a service that is a unit of systemd.
 //! * [`observed`]: what was seen on hosts and balancers, never what was wished for.
 //! * [`record`]: what a host keeps about its revisions, its rollouts and its lock.
 //! * [`outcome`]: how a host and a rollout ended, with the exit codes.
@@ -17,6 +18,7 @@ pub mod outcome;
 pub mod policy;
 pub mod record;
 pub mod release;
+pub mod unit;
 
 pub use fleet::{
     BalancerSpec, Become, HostKeyChecking, HostSpec, Identity, JumpSpec, SshOptions, TrafficTarget,
@@ -41,3 +43,4 @@ pub use record::{
 pub use release::{
     Artifact, Command, Hook, HookPlace, HookPoint, Recipes, ReleaseRef, Restart, Run,
 };
+pub use unit::{Unit, UnitFiles};

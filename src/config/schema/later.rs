@@ -57,16 +57,6 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("release", "revert", COMMAND_RELEASE),
     ("release", "current", COMMAND_RELEASE),
     (
-        "run",
-        "unit",
-        "install the unit before the rollout and name it with `systemd`",
-    ),
-    (
-        "run",
-        "resources",
-        "put the limits into the unit itself, or into a drop-in, and take the table out",
-    ),
-    (
         "traffic",
         "sticky",
         "take the key out; `drain.on_timeout` says what happens when requests do not end",

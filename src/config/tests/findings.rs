@@ -92,7 +92,6 @@ fn keys_of_later_versions_are_named_and_never_ignored() {
     let inventory = format!("{INVENTORY}[balancers.f5]\nkind = \"command\"\nin_flight = [\"x\"]\n");
     let playbook = PLAYBOOK
         .replace("kind = \"binary\"", "kind = \"container\"\nimage = \"x:1\"")
-        .replace("[run]", "[run]\nunit = \"x\"\n")
         .replace(
             "pool = \"pool\"",
             "pool = \"pool\"\nsticky = \"cut\"\nramp = { steps = [1] }",
