@@ -6,6 +6,7 @@
 //! It is what an application should be for rolling deploys: it answers 503 until it is warm, names its version in every answer,
 //! and on SIGTERM closes its listener, ends the requests that it has, and exits. Its misbehaviours are asked for by name.
 
+mod notify;
 mod serve;
 mod state;
 mod trailer;

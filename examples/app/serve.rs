@@ -58,6 +58,7 @@ pub(crate) async fn serve(
     });
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
+    tokio::spawn(tell_when_warm(Arc::clone(&app)));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -91,6 +92,16 @@ pub(crate) async fn serve(
     }
     log("bye");
     Ok(())
+}
+
+/// Tells systemd once when the application has warmed up.
+async fn tell_when_warm(app: Arc<App>) {
+    while !app.state.is_warm(app.started.elapsed()) {
+        sleep(Duration::from_millis(20)).await;
+    }
+    if let Err(error) = crate::notify::ready() {
+        log(&format!("notify: {error}"));
+    }
 }
 
 async fn connection(stream: TcpStream, app: Arc<App>, mut stopped: watch::Receiver<()>) {

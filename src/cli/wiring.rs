@@ -188,7 +188,7 @@ fn tools(loaded: &Loaded) -> Vec<&'static str> {
     let systemd = loaded.fleet.first().is_some_and(|spec| {
         let release = release::release_ref(&spec.root, crate::model::Revision(1), &loaded.version);
         let run = loaded.recipes.run(&spec.name, &release);
-        matches!(run, Ok(run) if matches!(run.restart, Restart::Systemd { .. }))
+        matches!(run, Ok(run) if matches!(run.restart, Restart::Systemd(_)))
     });
     TOOLS
         .into_iter()

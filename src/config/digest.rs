@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use sha2::Digest as _;
 
-use crate::model::{InvalidName, Sha256};
+use crate::model::{InvalidName, Sha256, Unit, UnitFiles};
 
 /// What reaches the process on one host besides the artifact. Later kinds of releases add parts; a release without any has the
 /// digest of the heading alone, so a host does not look changed when rollgate learns more.
@@ -15,6 +15,19 @@ pub(crate) struct ConfigParts {
 }
 
 impl ConfigParts {
+    /// Adds what a unit's files say. A unit that is there already says nothing.
+    pub(crate) fn add_unit(&mut self, unit: &Unit) {
+        let UnitFiles::Rendered { text, drop_in } = &unit.files else {
+            return;
+        };
+        for (part, content) in [("unit", text), ("resources", drop_in)] {
+            if let Some(content) = content {
+                let name = format!("{part} {}", unit.name);
+                self.parts.insert(name, content.clone());
+            }
+        }
+    }
+
     /// The digest of all parts.
     ///
     /// # Errors

@@ -128,7 +128,7 @@ impl Loading<'_> {
             release::check(field, file, (&global, optional), report)
         });
         let run = self.unless_lost(whole, &shape.run, |field, report| {
-            run::run(field, file, report)
+            run::run(field, file, &local, report)
         });
         let entries = self.unless_lost(whole, &shape.traffic, |field, report| {
             Some(traffic::entries(field, file, report))
@@ -181,7 +181,7 @@ impl Loading<'_> {
                 source: release.source,
                 artifact_name: release.name,
                 keep: release.keep,
-                config_digests: config_digests(&fleet)?,
+                config_digests: config_digests(&fleet, &book)?,
                 keys: digest::keys(&self.report.text(file).parse().ok()?),
                 recipes: Arc::new(book),
                 fleet,
@@ -281,8 +281,10 @@ fn warnings(ready: &ready::Ready) -> Vec<String> {
     }
 }
 
-fn config_digests(fleet: &[HostSpec]) -> Option<BTreeMap<HostName, Sha256>> {
-    let digest = digest::ConfigParts::default().digest().ok()?;
-    let of_host = |host: &HostSpec| (host.name.clone(), digest.clone());
-    Some(fleet.iter().map(of_host).collect())
+fn config_digests(fleet: &[HostSpec], book: &Book) -> Option<BTreeMap<HostName, Sha256>> {
+    let of_host = |host: &HostSpec| {
+        let digest = book.config_parts(&host.name).digest().ok()?;
+        Some((host.name.clone(), digest))
+    };
+    fleet.iter().map(of_host).collect()
 }

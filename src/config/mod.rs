@@ -25,6 +25,7 @@ mod schema;
 mod selector;
 mod sizes;
 mod template;
+mod units;
 mod values;
 mod words;
 

@@ -8,7 +8,9 @@ use super::check::Text;
 use super::check::scope::{RELEASE, ROLLOUT};
 use super::command;
 use super::diagnostic::Report;
+use super::digest::ConfigParts;
 use super::template::{self, Context, Fault, Scope};
+use super::units::UnitRecipe;
 use crate::model::{
     Command, Hook, HookPlace, HookPoint, HostName, Recipes, ReleaseRef, Restart, Revision, Run,
     ServiceName, Version,
@@ -29,8 +31,8 @@ pub(crate) enum CommandRecipe {
 /// How a service is restarted.
 #[derive(Debug, Clone)]
 pub(crate) enum RestartRecipe {
-    /// The unit's name.
-    Systemd(Text),
+    /// By systemd.
+    Systemd(UnitRecipe),
     /// The user's commands.
     Commands {
         /// Starts it.
@@ -166,11 +168,7 @@ impl Book {
     /// Renders everything once for every host with stand-ins for the release, so that nothing fails later.
     pub(crate) fn try_all(&self, report: &mut Report) {
         self.check_names(report);
-        let release = ReleaseRef {
-            revision: Revision(1),
-            version: Some(self.version.clone()),
-            dir: "/opt/releases/1".to_owned(),
-        };
+        let release = self.stand_in();
         for (host, context) in &self.hosts {
             let who = format!(" (for {host})");
             let context = for_release(context, &release);
@@ -194,7 +192,7 @@ impl Book {
     fn check_names(&self, report: &mut Report) {
         let mut of_host: Vec<&CommandRecipe> = self.run.logs.iter().collect();
         match &self.run.restart {
-            RestartRecipe::Systemd(unit) => unit.check(&RELEASE, report),
+            RestartRecipe::Systemd(unit) => unit.check(report),
             RestartRecipe::Commands {
                 start,
                 stop,
@@ -207,6 +205,27 @@ impl Book {
         for hook in &self.hooks {
             let scope = if hook.has_host() { &RELEASE } else { &ROLLOUT };
             hook.run.check(scope, report);
+        }
+    }
+
+    /// What the playbook makes the process get on a host besides its artifact, rendered with a number and a folder that are the same
+    /// for every release: a host does not look changed because a number would (F3).
+    pub(crate) fn config_parts(&self, host: &HostName) -> ConfigParts {
+        let mut parts = ConfigParts::default();
+        let release = self.stand_in();
+        let run = self.context(host, &release).ok();
+        let run = run.and_then(|context| render_run(&self.run, &context).ok());
+        if let Some(unit) = run.as_ref().and_then(Run::unit) {
+            parts.add_unit(unit);
+        }
+        parts
+    }
+
+    fn stand_in(&self) -> ReleaseRef {
+        ReleaseRef {
+            revision: Revision(1),
+            version: Some(self.version.clone()),
+            dir: "/opt/releases/1".to_owned(),
         }
     }
 
@@ -261,9 +280,7 @@ fn render_run<'a>(recipe: &'a RunRecipe, context: &Context) -> Result<Run, Mispl
             .transpose()
     };
     let restart = match &recipe.restart {
-        RestartRecipe::Systemd(unit) => Restart::Systemd {
-            unit: unit_name(unit, context)?,
-        },
+        RestartRecipe::Systemd(unit) => Restart::Systemd(unit.render(context)?),
         RestartRecipe::Commands {
             start,
             stop,
@@ -279,26 +296,6 @@ fn render_run<'a>(recipe: &'a RunRecipe, context: &Context) -> Result<Run, Mispl
         stop_timeout: recipe.stop_timeout,
         logs: optional(&recipe.logs)?,
     })
-}
-
-/// Source: systemd.unit(5), "valid unit names": letters, digits and `:-_.\@`, 255 characters at most.
-fn unit_name<'a>(text: &'a Text, context: &Context) -> Result<String, Misplaced<'a>> {
-    let name = template::render(&text.text, &RELEASE, context).map_err(|faults| (text, faults))?;
-    let good = !name.is_empty()
-        && name.len() <= 255
-        && !name.starts_with('-')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b));
-    if good {
-        return Ok(name);
-    }
-    let fault = Fault {
-        title: format!("`{name}` is not the name of a unit"),
-        help: "write one such as \"app.service\"".to_owned(),
-        range: None,
-    };
-    Err((text, vec![fault]))
 }
 
 fn in_words((_, faults): Misplaced<'_>) -> String {

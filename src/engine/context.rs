@@ -12,8 +12,8 @@ use super::traffic::Traffic;
 use super::{HostPorts, Job, World};
 use crate::event::{Emitter, EventKind, Level};
 use crate::model::{
-    BalancerName, FoundTraffic, HostFacts, HostName, HostSpec, RecordStep, ReleaseRef, Revision,
-    Target,
+    BalancerName, Failure, FoundTraffic, HostFacts, HostName, HostSpec, RecordStep, ReleaseRef,
+    Revision, Run, Target,
 };
 use crate::plan::{Plan, PlannedHost};
 
@@ -157,6 +157,17 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(host.clone());
+    }
+
+    /// How the release that a host is to get is run there: one that hosts had before as it was then.
+    pub(super) fn run_forward(&self, name: &HostName, host: &HostContext) -> Result<Run, Failure> {
+        let run = self.world.recipes.run(name, &host.release);
+        let run = run.map_err(Failure::new)?;
+        Ok(if self.job.undo.is_some() {
+            run.going_back()
+        } else {
+            run
+        })
     }
 
     pub(super) fn revision(&self) -> Revision {

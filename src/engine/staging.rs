@@ -58,9 +58,13 @@ async fn stage(context: &Context, name: &HostName) -> Result<(), Failure> {
             .iter()
             .any(|folder| host.release.dir.ends_with(&format!("/{folder}"))),
     };
+    let run = context.run_forward(name, host)?;
     let sent = context.leases.now();
     let result = async {
         ports.driver.write_record(&record).await?;
+        if run.unit().is_some() {
+            ports.driver.prepare(&run, host.release.revision).await?;
+        }
         if host.release.revision == Revision::FOUND {
             // It lies where it was found.
             return Ok(Staged::default());

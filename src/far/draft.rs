@@ -81,6 +81,16 @@ impl Site {
         format!("owner.{}.{}", self.rollout, self.token)
     }
 
+    /// The words in front of a privileged command.
+    pub(crate) fn become_words(&self) -> &'static [&'static str] {
+        match self.r#become {
+            Become::Sudo => &["sudo", "-n", "--"],
+            Become::Doas => &["doas", "-n", "--"],
+            // Under sudo-all the transport runs the whole script as root.
+            Become::None | Become::SudoAll => &[],
+        }
+    }
+
     /// The words that run a command of the user's.
     pub(crate) fn words(&self, command: &Command, privileged: Privileged) -> Vec<String> {
         words(self.r#become, command, privileged)

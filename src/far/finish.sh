@@ -56,6 +56,8 @@ prune() {
     [ "$(cd "$gone" && pwd -P)" != "$in_use" ] || continue
     fence
     mv -fT "$gone" "$ROOT/releases/.gone.$name" 2>/dev/null
+    # Its unit's files, kept by its number.
+    case ${name%%-*} in '' | *[!0-9]*) ;; *) rm -rf "$STATE/units/${name%%-*}" ;; esac
   done
   rm -rf "$ROOT"/releases/.part.* "$ROOT"/releases/.gone.*
 }

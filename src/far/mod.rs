@@ -7,6 +7,7 @@
 //! * [`look`]: everything that one look tells, and the lock: taken, taken over, renewed, broken.
 //! * [`stage`]: the artifact into its folder.
 //! * [`swap`]: the link and the service.
+//! * [`mod@unit`]: the files and the state of a unit of systemd.
 //! * [`run`]: hooks and logs. [`fetch`]: a file from there to here.
 //! * [`errands`]: commands of a balancer's, and files that make a host look unfit, for many servers at once.
 //! * [`finish`]: the record, the history, pruning, the end of the lock.
@@ -29,6 +30,7 @@ pub mod record;
 pub mod run;
 pub mod stage;
 pub mod swap;
+pub mod unit;
 
 pub use answer::{Answer, Refusal};
 pub use draft::{Draft, ScriptError, Site};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::draft::{Kit, Privileged, Stdin};
 use super::swap::seconds;
-use super::{Answer, Draft, ScriptError, Site};
+use super::{Answer, Draft, ScriptError, Site, unit};
 use crate::model::{Command, Restart, Run};
 
 /// How many lines of a hook's output are kept.
@@ -105,26 +105,16 @@ impl Logs<'_> {
         let lines = self.lines.to_string();
         let command = match (&self.run.logs, &self.run.restart) {
             (Some(command), _) => Some(command.clone()),
-            (None, Restart::Systemd { unit }) => {
-                let words = [
-                    "journalctl",
-                    "-u",
-                    unit,
-                    "-n",
-                    &lines,
-                    "--no-pager",
-                    "-o",
-                    "short-iso",
-                ];
-                Some(Command::Argv(words.map(str::to_owned).into()))
-            }
+            (None, Restart::Systemd(unit)) => Some(Command::Argv(unit::journalctl(unit, &lines))),
             (None, Restart::Commands { .. }) => None,
         };
         let mut draft = Draft::new(site)?;
         draft.value("LIMIT", &seconds(LOGS_LIMIT))?;
         draft.value("KEEP_LINES", &lines)?;
         draft.value("LOGS", if command.is_some() { "yes" } else { "" })?;
-        let words = command.map_or_else(Vec::new, |command| site.words(&command, Privileged::Yes));
+        let own = self.run.logs.is_none() && self.run.unit().is_some_and(|unit| unit.user);
+        let privileged = if own { Privileged::No } else { Privileged::Yes };
+        let words = command.map_or_else(Vec::new, |command| site.words(&command, privileged));
         draft.words("logs", &words)?;
         Ok(draft.finish(Kit::Command, &[include_str!("logs.sh")], Stdin::Closed))
     }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::draft::{Kit, Privileged, Stdin};
-use super::{Answer, Draft, ScriptError, Site, record};
-use crate::model::{Command, Record, ReleaseRef, Restart, Run, Sha256};
+use super::{Answer, Draft, ScriptError, Site, record, unit};
+use crate::model::{Command, Record, ReleaseRef, Restart, Run, Sha256, Unit};
 
 /// What a stop command gets besides `stop_timeout`: the time that a service may take is its own.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// What a start command gets besides `stop_timeout`, since a restart stops too.
 const START_GRACE: Duration = Duration::from_secs(60);
+/// The same of a unit, whose own `TimeoutStartSec` (90 s unless it says otherwise) ends a start that does not come to an end.
+const UNIT_GRACE: Duration = Duration::from_secs(120);
 /// For hashing, writing and switching around the commands.
 const AROUND: Duration = Duration::from_secs(120);
 
@@ -35,6 +37,7 @@ struct Act {
     /// What it is called in messages.
     label: String,
     command: Command,
+    privileged: Privileged,
     limit: Duration,
 }
 
@@ -71,9 +74,20 @@ impl Swap<'_> {
         draft.value("SHA", sha)?;
         draft.value("RECORD", &record::write("the record", self.record)?)?;
         draft.value("KEEP_LINES", "40")?;
+        let to = self.to.map(|release| release.revision);
+        let before = self.record.before.as_ref().map(|before| before.revision);
+        unit::set(&mut draft, site, self.entering.unit(), (to, before))?;
         act(&mut draft, site, "STOP", self.stop())?;
         act(&mut draft, site, "START", self.start())?;
-        Ok(draft.finish(Kit::Command, &[include_str!("swap.sh")], Stdin::Closed))
+        let swap = include_str!("swap.sh");
+        let whole = [unit::UNIT, swap];
+        // A host reads a script byte by byte: what it has no use for is not sent.
+        let body = if self.entering.unit().is_some() {
+            &whole[..]
+        } else {
+            &[swap]
+        };
+        Ok(draft.finish(Kit::Command, body, Stdin::Closed))
     }
 
     /// What the stop command's failure was, if it failed; also said where there is nothing to stop the service with.
@@ -93,20 +107,23 @@ impl Swap<'_> {
         };
         let restarts_itself = self.to.is_some()
             && match (&run.restart, &self.entering.restart) {
-                (Restart::Systemd { unit: old }, Restart::Systemd { unit: new }) => old == new,
+                (Restart::Systemd(old), Restart::Systemd(new)) => {
+                    (&old.name, old.user) == (&new.name, new.user)
+                }
                 (Restart::Commands { .. }, Restart::Commands { restart, .. }) => restart.is_some(),
-                (Restart::Systemd { .. }, Restart::Commands { .. })
-                | (Restart::Commands { .. }, Restart::Systemd { .. }) => false,
+                (Restart::Systemd(_), Restart::Commands { .. })
+                | (Restart::Commands { .. }, Restart::Systemd(_)) => false,
             };
         if restarts_itself {
             return None;
         }
         let (label, command) = match &run.restart {
-            Restart::Systemd { unit } => systemctl("stop", unit),
+            Restart::Systemd(unit) => systemctl("stop", unit),
             Restart::Commands { stop, .. } => ("the stop command".to_owned(), stop.clone()?),
         };
         Some(Act {
             label,
+            privileged: privileged(run),
             command,
             limit: run.stop_timeout + STOP_GRACE,
         })
@@ -116,7 +133,7 @@ impl Swap<'_> {
     fn start(&self) -> Option<Act> {
         self.to?;
         let (label, command) = match &self.entering.restart {
-            Restart::Systemd { unit } => systemctl("restart", unit),
+            Restart::Systemd(unit) => systemctl("restart", unit),
             Restart::Commands { start, restart, .. } => {
                 let fresh = self.leaving.is_none();
                 let start = start.as_ref().map(|start| ("the start command", start));
@@ -131,20 +148,28 @@ impl Swap<'_> {
                 (label.to_owned(), command.clone())
             }
         };
+        let unit = self.entering.unit();
+        let grace = unit.map_or(START_GRACE, |_unit| UNIT_GRACE);
         Some(Act {
             label,
+            privileged: privileged(self.entering),
             command,
-            limit: self.entering.stop_timeout + START_GRACE,
+            limit: self.entering.stop_timeout + grace,
         })
     }
 }
 
-fn systemctl(verb: &str, unit: &str) -> (String, Command) {
-    let words = ["systemctl", verb, unit].map(str::to_owned);
-    (
-        format!("`systemctl {verb} {unit}`"),
-        Command::Argv(words.into()),
-    )
+fn systemctl(verb: &str, unit: &Unit) -> (String, Command) {
+    let words = unit::systemctl(unit, verb);
+    (format!("`{}`", words.join(" ")), Command::Argv(words))
+}
+
+/// What is the SSH user's own is never touched as somebody else.
+fn privileged(run: &Run) -> Privileged {
+    match run.unit() {
+        Some(unit) if unit.user => Privileged::No,
+        Some(_) | None => Privileged::Yes,
+    }
 }
 
 /// The variables and the function of one command.
@@ -152,7 +177,7 @@ fn act(draft: &mut Draft, site: &Site, name: &str, act: Option<Act>) -> Result<(
     let (label, words, limit) = match act {
         Some(act) => (
             act.label,
-            site.words(&act.command, Privileged::Yes),
+            site.words(&act.command, act.privileged),
             act.limit,
         ),
         None => (String::new(), Vec::new(), Duration::ZERO),

@@ -1,9 +1,10 @@
 # Switches the link and restarts, in one go. Run twice, it does no harm.
 # Set before: DIR (of the release; empty: nothing is to run), LINK (what `current` is to say), PROOF (a file) and SHA or empty,
-# STOP and START (what the commands are called; empty: none), STOP_LIMIT, START_LIMIT (seconds), RECORD.
+# UNIT (the unit that is restarted, with what unit.sh needs; empty: none), STOP and START (what the commands are called; empty: none), STOP_LIMIT, START_LIMIT (seconds), RECORD.
 
 main() {
   begin
+  [ -z "$UNIT" ] || user_manager
   foreign
   not_newer "$STATE/rollout.json"
   fence
@@ -15,6 +16,7 @@ main() {
   [ -z "$STOP" ] || stop_service
   fence
   switch
+  [ -z "$UNIT" ] || set_files
   fence
   [ -z "$START" ] || start_service
   done_well
@@ -70,7 +72,9 @@ switch() {
 
 # start_service: in the folder of what is to run.
 start_service() {
+  [ -z "$UNIT" ] || calm_unit
   with_start limited "${DIR:-$ROOT}" "$START_LIMIT"
+  [ "$code" -ne 0 ] || [ -z "$UNIT" ] || watch_unit
   show_output
   case $code in
   0) ;;

@@ -10,9 +10,7 @@ fn run(restart: Restart) -> Run {
 }
 
 fn unit(name: &str) -> Run {
-    run(Restart::Systemd {
-        unit: name.to_owned(),
-    })
+    run(Restart::Systemd(Unit::named(name)))
 }
 
 fn commands(start: Option<&str>, stop: Option<&str>, restart: Option<&str>) -> Run {

@@ -7,6 +7,7 @@
 //! * [`fleet`]: who is rolled ([`HostSpec`], [`TrafficTarget`], [`SshOptions`]).
 //! * [`balancer`]: how balancers are talked to ([`BalancerSpec`], one [`BalancerKind`] a driver).
 //! * [`release`]: what is rolled ([`Artifact`], [`ReleaseRef`], [`Command`], [`Run`], [`Hook`]).
+//! * [`mod@unit`]: a service that is a unit of systemd.
 //! * [`observed`]: what was seen on hosts and balancers, never what was wished for.
 //! * [`record`]: what a host keeps about its revisions, its rollouts and its lock.
 //! * [`outcome`]: how a host and a rollout ended, with the exit codes.
@@ -19,6 +20,7 @@ pub mod outcome;
 pub mod policy;
 pub mod record;
 pub mod release;
+pub mod unit;
 
 pub use balancer::{
     ApiSpec, BalancerKind, BalancerSpec, CommandSpec, CredentialNames, Endpoint, HealthServer,
@@ -45,3 +47,4 @@ pub use record::{
 pub use release::{
     Artifact, Command, Hook, HookPlace, HookPoint, Recipes, ReleaseRef, Restart, Run,
 };
+pub use unit::{Unit, UnitFiles};

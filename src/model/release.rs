@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{HostName, Revision, Sha256, Version};
+use super::{HostName, Revision, Sha256, Unit, Version};
 
 /// A binary on this machine, hashed once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +44,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restart {
     /// By `systemctl`, privileged.
-    Systemd {
-        /// The unit's name.
-        unit: String,
-    },
+    Systemd(Unit),
     /// By the user's own commands, privileged; at least one of start and restart is there.
     Commands {
         /// Starts it.

@@ -12,6 +12,7 @@ pub(crate) mod run;
 pub(crate) mod scope;
 pub(crate) mod ssh;
 pub(crate) mod traffic;
+pub(crate) mod unit;
 
 use std::ops::Range;
 

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use crate::config::check::Text;
 use crate::config::check::policy::{positive, span};
+use crate::config::check::{Text, unit};
 use crate::config::diagnostic::{FileId, Place, Report, nearest};
 use crate::config::field::{Field, Table};
 use crate::config::recipes::{CommandRecipe, HookRecipe, RestartRecipe, RunRecipe};
 use crate::config::schema::playbook::{Hook, Run};
+use crate::config::template::Context;
+use crate::config::units::UnitRecipe;
 use crate::config::values::{OneOrMany, Words};
 use crate::model::HookPlace;
 
@@ -20,10 +22,11 @@ const HOOK_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Commands of rollgate that run hooks (F12).
 const COMMANDS: [&str; 3] = ["deploy", "undo", "abort"];
 
-/// Checks `[run]`.
+/// Checks `[run]`; `context` is that of [`LOCAL`](super::scope::LOCAL).
 pub(crate) fn run(
     field: &Field<Table<Run>>,
     file: FileId,
+    context: &Context,
     report: &mut Report,
 ) -> Option<RunRecipe> {
     const HELP: &str =
@@ -53,13 +56,15 @@ pub(crate) fn run(
         return None;
     }
     let restart = if any_command {
+        unit::refuse(shape, file, report);
         RestartRecipe::Commands {
             start: command(&shape.start, file),
             stop: command(&shape.stop, file),
             restart: command(&shape.restart, file),
         }
     } else {
-        RestartRecipe::Systemd(Text::of(file, shape.systemd.spanned()?))
+        let name = Text::of(file, shape.systemd.spanned()?);
+        RestartRecipe::Systemd(unit::unit(shape, name, context, report)?)
     };
     Some(RunRecipe {
         restart,
@@ -71,9 +76,14 @@ pub(crate) fn run(
 /// Lets the checks of hooks go on where `[run]` itself is wrong.
 pub(crate) fn stand_in(file: FileId) -> RunRecipe {
     RunRecipe {
-        restart: RestartRecipe::Systemd(Text {
-            at: Place::whole(file),
-            text: "app.service".to_owned(),
+        restart: RestartRecipe::Systemd(UnitRecipe {
+            name: Text {
+                at: Place::whole(file),
+                text: "app.service".to_owned(),
+            },
+            user: false,
+            text: None,
+            limits: Vec::new(),
         }),
         stop_timeout: STOP_TIMEOUT,
         logs: None,

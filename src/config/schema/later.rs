@@ -40,16 +40,6 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("release", "swap", COMMAND_RELEASE),
     ("release", "revert", COMMAND_RELEASE),
     ("release", "current", COMMAND_RELEASE),
-    (
-        "run",
-        "unit",
-        "install the unit before the rollout and name it with `systemd`",
-    ),
-    (
-        "run",
-        "resources",
-        "put the limits into the unit itself, or into a drop-in, and take the table out",
-    ),
 ];
 
 /// Kinds of releases that come later.

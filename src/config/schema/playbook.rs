@@ -64,6 +64,32 @@ pub(crate) struct Run {
     pub stop_timeout: Field<Span>,
     /// Prints its last log lines.
     pub logs: Field<Words>,
+    /// The unit itself.
+    pub unit: Field<Table<UnitFile>>,
+    /// Its limits.
+    pub resources: Field<Table<Resources>>,
+    /// Whether it is one of the SSH user's own.
+    pub user_unit: Field<bool>,
+}
+
+/// `[run.unit]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct UnitFile {
+    /// What the unit says; a template.
+    pub text: Field<String>,
+    /// A file here that says it; its name and what is in it are templates.
+    pub template: Field<String>,
+}
+
+/// `[run.resources]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Resources {
+    /// `MemoryMax`; a template.
+    pub memory_max: Field<String>,
+    /// `CPUQuota`; a template.
+    pub cpu_quota: Field<String>,
 }
 
 /// `[[traffic]]`.
@@ -203,6 +229,8 @@ shapes! {
     Playbook = "",
     Release = "release",
     Run = "run",
+    UnitFile = "run.unit",
+    Resources = "run.resources",
     Traffic = "traffic",
     Ramp = "traffic.ramp",
     Strategy = "strategy",

@@ -6,6 +6,7 @@ mod findings;
 mod inventory;
 mod playbook;
 mod recipes;
+mod units;
 
 use std::fs;
 use std::path::Path;

@@ -20,8 +20,9 @@ use crate::far::look::{BreakLock, Look, Renew, Wish};
 use crate::far::run::{HookRun, Logs};
 use crate::far::stage::{Need, Stage};
 use crate::far::swap::Swap;
+use crate::far::unit::Prepare;
 use crate::far::{Answer, Refusal, ScriptError, Site};
-use crate::model::{Command, HostFacts, LockToken, Record, RolloutId, Run};
+use crate::model::{Command, HostFacts, LockToken, Record, Revision, RolloutId, Run};
 
 /// Renewing must leave the time for an act on a balancer that relies on it (R3: 10 s together).
 const RENEW_LIMIT: Duration = Duration::from_secs(8);
@@ -173,6 +174,17 @@ impl ShellHost {
         })
     }
 
+    async fn look_ahead(&self, run: &Run, revision: Revision) -> Result<(), HostError> {
+        let Some(unit) = run.unit() else {
+            return Ok(());
+        };
+        let prepare = Prepare { unit, revision };
+        let script = prepare.script(&self.site);
+        self.ask("look at the unit", script, Payload::None, prepare.limit())
+            .await
+            .map(drop)
+    }
+
     async fn switch(&self, order: &SwapOrder) -> Result<Swapped, HostError> {
         let swap = Swap {
             to: match &order.to {
@@ -259,6 +271,14 @@ impl HostDriver for ShellHost {
 
     fn stage<'a>(&'a self, order: &'a StageOrder) -> BoxFuture<'a, Result<Staged, HostError>> {
         self.put_artifact(order).boxed()
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        run: &'a Run,
+        revision: Revision,
+    ) -> BoxFuture<'a, Result<(), HostError>> {
+        self.look_ahead(run, revision).boxed()
     }
 
     fn swap<'a>(&'a self, order: &'a SwapOrder) -> BoxFuture<'a, Result<Swapped, HostError>> {

@@ -28,7 +28,10 @@ pub(in crate::engine) async fn swap(turn: &mut Turn<'_>) -> StepResult {
             .as_ref()
             .map(|release| recipe(turn, release))
             .transpose()?,
-        entering: recipe(turn, &turn.host.release)?,
+        entering: turn
+            .context
+            .run_forward(turn.name, turn.host)
+            .map_err(StepEnd::Failed)?,
         record: turn.context.record(turn.host, RecordStep::Swap),
         expect: None,
     };
@@ -68,7 +71,7 @@ pub(in crate::engine) async fn swap_back(turn: &mut Turn<'_>) -> StepResult {
     let order = SwapOrder {
         to,
         leaving,
-        entering,
+        entering: entering.going_back(),
         record: turn.context.record(turn.host, RecordStep::SwapBack),
         expect: None,
     };

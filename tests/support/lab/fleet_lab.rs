@@ -10,9 +10,15 @@ use super::{FIRST, Lab, LabHost, Options, balancers, range::Range, sshd, width};
 /// The unit that each host runs.
 pub(crate) const UNIT: &str = "shop.service";
 
-/// What a sudoers file lets `deploy` do, for a service that is restarted by its unit alone.
-pub(crate) const SUDOERS: &str = "deploy ALL=(root) NOPASSWD: /usr/bin/systemctl restart shop.service, /usr/bin/systemctl stop shop.service, \
-     /usr/bin/journalctl -u shop.service *";
+/// What a sudoers file lets `deploy` do: what rollgate runs as root for this unit, and nothing else.
+pub(crate) const SUDOERS: &str = "deploy ALL=(root) NOPASSWD: \
+     /usr/bin/systemctl restart shop.service, /usr/bin/systemctl stop shop.service, \
+     /usr/bin/systemctl reset-failed shop.service, /usr/bin/systemctl daemon-reload, \
+     /usr/bin/install -D -m 0644 /opt/shop/.rollgate/text /etc/systemd/system/shop.service, \
+     /usr/bin/rm -f /etc/systemd/system/shop.service, \
+     /usr/bin/install -D -m 0644 /opt/shop/.rollgate/drop-in /etc/systemd/system/shop.service.d/50-rollgate.conf, \
+     /usr/bin/rm -f /etc/systemd/system/shop.service.d/50-rollgate.conf, \
+     /usr/bin/journalctl -u shop.service -n 20 --no-pager -o short-iso";
 
 impl Lab {
     /// Builds a lab of hosts in containers and waits until each serves release 1.0 through every balancer. The unit is there, the SSH

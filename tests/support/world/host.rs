@@ -179,6 +179,14 @@ impl HostDriver for FakeHost {
         }))
     }
 
+    fn prepare<'a>(
+        &'a self,
+        _run: &'a rollgate::model::Run,
+        _revision: rollgate::model::Revision,
+    ) -> BoxFuture<'a, Result<(), HostError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn swap<'a>(&'a self, order: &'a SwapOrder) -> BoxFuture<'a, Result<Swapped, HostError>> {
         Box::pin(self.operate("swap", true, move |sim, name| {
             if sim.servers[name].admin == Admin::Ready && sim.servers[name].was_usable {

@@ -1,0 +1,127 @@
+//! The unit's part of a swap, and a look ahead of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::draft::{Kit, Stdin};
+use super::{Draft, ScriptError, Site};
+use crate::model::{Become, Revision, Unit, UnitFiles};
+
+/// The functions of a unit's files and state.
+pub(super) const UNIT: &str = include_str!("unit.sh");
+
+/// What `unit.sh` needs: empty values where the service is no unit.
+pub(super) fn set(
+    draft: &mut Draft,
+    site: &Site,
+    unit: Option<&Unit>,
+    (to, before): (Option<Revision>, Option<Revision>),
+) -> Result<(), ScriptError> {
+    // Where nothing is to run, the files are again what they were when nothing did.
+    let (files, text, drop_in) = match unit.map(|unit| &unit.files).filter(|_| to.is_some()) {
+        Some(UnitFiles::Rendered { text, drop_in }) => {
+            ("rendered", text.as_deref(), drop_in.as_deref())
+        }
+        Some(UnitFiles::Kept) | None => ("kept", None, None),
+    };
+    let number = |revision: Option<Revision>| {
+        revision.map_or_else(|| "none".to_owned(), |revision| revision.to_string())
+    };
+    // The script ends each text with a line end of its own.
+    let whole = |text: Option<&str>| text.unwrap_or_default().trim_end_matches('\n').to_owned();
+    draft.value("UNIT", unit.map_or("", |unit| unit.name.as_str()))?;
+    let user = unit.is_some_and(|unit| unit.user);
+    draft.value("USER_UNIT", if user { "yes" } else { "" })?;
+    draft.value("BECOME", &site.become_words().join(" "))?;
+    draft.value("FILES", files)?;
+    draft.value("TEXT", &whole(text))?;
+    draft.value("DROP_IN", &whole(drop_in))?;
+    draft.value("TO", &number(to))?;
+    draft.value("BEFORE", &number(before))
+}
+
+/// Words that ask the unit's manager for something.
+pub(super) fn systemctl(unit: &Unit, verb: &str) -> Vec<String> {
+    let user = unit.user.then_some("--user");
+    let words = ["systemctl"].into_iter().chain(user);
+    words
+        .chain([verb, unit.name.as_str()])
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Words that print its last log lines.
+pub(super) fn journalctl(unit: &Unit, lines: &str) -> Vec<String> {
+    let whose = if unit.user { "--user-unit" } else { "-u" };
+    let name = unit.name.as_str();
+    let words = [
+        "journalctl",
+        whose,
+        name,
+        "-n",
+        lines,
+        "--no-pager",
+        "-o",
+        "short-iso",
+    ];
+    words.map(str::to_owned).into()
+}
+
+/// A look whether a unit can be restarted and its files be changed, ahead of the first drain.
+#[derive(Debug, Clone, Copy)]
+pub struct Prepare<'a> {
+    /// The unit.
+    pub unit: &'a Unit,
+    /// The revision that is to run.
+    pub revision: Revision,
+}
+
+impl Prepare<'_> {
+    /// How long the whole may take.
+    pub fn limit(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    /// The script.
+    ///
+    /// # Errors
+    /// [`ScriptError`] for a root or a text that no script may be made of.
+    pub fn script(&self, site: &Site) -> Result<Arc<str>, ScriptError> {
+        let mut draft = Draft::new(site)?;
+        let numbers = (Some(self.revision), None);
+        set(&mut draft, site, Some(self.unit), numbers)?;
+        let asked = site.r#become == Become::Sudo && !self.unit.user;
+        draft.value("NEEDED", if asked { "yes" } else { "" })?;
+        draft.words("needed", &self.needed(site)?)?;
+        let body = [UNIT, include_str!("prepare.sh")];
+        Ok(draft.finish(Kit::Act, &body, Stdin::Closed))
+    }
+
+    /// Commands that are run through `become`, each in one text.
+    fn needed(&self, site: &Site) -> Result<Vec<String>, ScriptError> {
+        let name = &self.unit.name;
+        let state = format!("{}/.rollgate", site.root()?);
+        let mut needed: Vec<String> = ["restart", "stop", "reset-failed"]
+            .iter()
+            .map(|verb| format!("systemctl {verb} {name}"))
+            .collect();
+        let places = match &self.unit.files {
+            UnitFiles::Rendered { text, drop_in } => {
+                let drop_in = drop_in
+                    .as_ref()
+                    .map(|_| ("drop-in", format!("{name}.d/50-rollgate.conf")));
+                [text.as_ref().map(|_| ("text", name.clone())), drop_in]
+            }
+            UnitFiles::Kept => [None, None],
+        };
+        for (file, place) in places.into_iter().flatten() {
+            let place = format!("/etc/systemd/system/{place}");
+            needed.push(format!("install -D -m 0644 {state}/{file} {place}"));
+            needed.push(format!("rm -f {place}"));
+        }
+        if needed.len() > 3 {
+            needed.push("systemctl daemon-reload".to_owned());
+        }
+        Ok(needed)
+    }
+}
