@@ -127,8 +127,8 @@ fn ask(front: SocketAddr, server: &str) -> bool {
     exchange().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
-fn with_sessions(text: String) -> String {
-    let mut text = text.replace(
+fn with_sessions(before: &str) -> String {
+    let mut text = before.replace(
         "balance roundrobin\n",
         "balance roundrobin\n  cookie SRV insert nocache\n",
     );
@@ -147,7 +147,7 @@ fn with_sessions(text: String) -> String {
 #[test]
 fn sessions_are_cut_off_when_the_drain_is_over_and_lose_no_request() {
     let lab = TestLab::start(2);
-    lab.reload("edge-a", with_sessions);
+    lab.reload("edge-a", |text| with_sessions(&text));
     std::thread::sleep(Duration::from_millis(700));
     let playbook = lab
         .playbook()

@@ -254,7 +254,7 @@ async fn wait_until_idle(turn: &mut Turn<'_>, wait: Wait) -> StepResult<Option<u
         if is_over {
             return Ok(Some(left.max(u64::from(settling))));
         }
-        turn.pause(if left == 0 { FIRST_PAUSE } else { pause })
+        turn.pause(if is_calm { FIRST_PAUSE } else { pause })
             .await?;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

@@ -72,14 +72,28 @@ impl Health {
         }
         let looks = hosts.into_iter().filter_map(|(host, servers)| {
             let place = self.places.get(host)?;
-            Some(self.look_at(place, servers))
+            Some(async move { (servers.clone(), self.look_at(place, servers).await) })
         });
         let mut seen = BalancerSeen {
             process: self.name.to_string(),
             ..BalancerSeen::default()
         };
         let mut closed = BTreeSet::new();
-        for shown in join_all(looks).await {
+        let looks = join_all(looks).await;
+        let is_away = |look: &Result<_, BalancerError>| match look {
+            Ok(_) => false,
+            Err(error) => error.is_retriable(),
+        };
+        let all_away = looks.iter().all(|(_, look)| is_away(look));
+        for (servers, shown) in looks {
+            if is_away(&shown) && !all_away {
+                // One host that does not answer is not to hide the others: what it shows is not known, so it proves nothing.
+                for server in servers {
+                    let pool = seen.pools.entry(server.pool.clone()).or_default();
+                    pool.servers.insert(server.server.clone(), unknown());
+                }
+                continue;
+            }
             for (server, shown) in shown? {
                 closed.extend(read_only(server, &shown));
                 let pool = seen.pools.entry(server.pool.clone()).or_default();
@@ -248,6 +262,21 @@ impl LoadBalancer for Health {
                 HealthSwitch::Commands { enable, .. } => place.by_hand(enable),
             },
         }
+    }
+}
+
+/// A server whose host does not answer: neither usable nor proven to be out.
+fn unknown() -> ServerSeen {
+    ServerSeen {
+        admin: Admin::Ready,
+        health: HealthSeen::Down,
+        usable: false,
+        in_flight: 0,
+        weight: None,
+        sticky: false,
+        settling: true,
+        agent: false,
+        tracks: None,
     }
 }
 
