@@ -123,6 +123,7 @@ fn seen(found: Found) -> ServerSeen {
         sticky: false,
         settling: false,
         agent: false,
+        agent_rests: false,
         tracks: None,
     }
 }

@@ -231,7 +231,10 @@ impl<'a> Batch<'a> {
         if order == Order::Revert {
             // Before the first record that follows from it.
             self.context.going_back.store(true, Ordering::Relaxed);
-            self.context.traffic.expect(self.members.iter());
+            let ended: BTreeSet<&HostName> =
+                self.reports.iter().map(|report| &report.host).collect();
+            let under_way = self.members.iter().filter(|host| !ended.contains(host));
+            self.context.traffic.expect(under_way);
         }
         self.orders.send_if_modified(|now| {
             let stricter = order > *now;

@@ -52,13 +52,31 @@ fn is_usable(host: &PlannedHost, seen: &Reading) -> bool {
     })
 }
 
+/// Whether `min_usable` counts; that no pool is emptied always does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Floors {
+    /// It does.
+    Kept,
+    /// It does not: the last host of a run that goes back must not be kept in traffic on a bad release.
+    Waived,
+}
+
+/// Why a pool has too few usable servers left.
+pub(super) struct TooFew {
+    /// The numbers.
+    pub(super) reason: String,
+    /// Whether none is left at all.
+    pub(super) is_empty: bool,
+}
+
 /// Why `host` may not be drained now: a pool that it serves would be left with fewer usable servers than it must keep.
 pub(super) fn emptied_by(
     context: &Context,
     seen: &Reading,
     host: &HostName,
     servers: &[(FoundTraffic, ServerSeen)],
-) -> Option<String> {
+    floors: Floors,
+) -> Option<TooFew> {
     if context.job.strategy.allow_downtime {
         return None;
     }
@@ -77,8 +95,11 @@ pub(super) fn emptied_by(
             .map(|other| &other.server)
             .collect();
         let left = usable_without(pool, &leaving);
-        if let Some(reason) = too_few(context, entry, pool, left) {
-            return Some(format!("{reason} (host `{host}`)"));
+        if let Some(few) = too_few(context, entry, pool, left)
+            && (few.is_empty || floors == Floors::Kept)
+        {
+            let reason = format!("{} (host `{host}`)", few.reason);
+            return Some(TooFew { reason, ..few });
         }
     }
     None
@@ -106,7 +127,7 @@ fn too_few(
     entry: &FoundTraffic,
     pool: &PoolSeen,
     left: usize,
-) -> Option<String> {
+) -> Option<TooFew> {
     let floor = context
         .job
         .strategy
@@ -114,12 +135,18 @@ fn too_few(
         .floor(&entry.balancer, &entry.pool);
     let floor = floor.map(|floor| (floor, floor.of(pool.servers.len())));
     match floor {
-        _ if left == 0 => Some(refusal::emptied(entry.balancer.as_str(), &entry.pool)),
-        Some((asked, wanted)) if left < wanted => Some(refusal::below(
-            (entry.balancer.as_str(), &entry.pool),
-            (left, wanted),
-            asked,
-        )),
+        _ if left == 0 => Some(TooFew {
+            reason: refusal::emptied(entry.balancer.as_str(), &entry.pool),
+            is_empty: true,
+        }),
+        Some((asked, wanted)) if left < wanted => Some(TooFew {
+            reason: refusal::below(
+                (entry.balancer.as_str(), &entry.pool),
+                (left, wanted),
+                asked,
+            ),
+            is_empty: false,
+        }),
         Some(_) | None => None,
     }
 }
@@ -141,8 +168,8 @@ pub(super) async fn left_empty(
         let Some(pool) = balancer.pools.get(&entry.pool) else {
             continue;
         };
-        if let Some(reason) = too_few(context, entry, pool, pool.usable()) {
-            return Ok(Some(reason));
+        if let Some(few) = too_few(context, entry, pool, pool.usable()) {
+            return Ok(Some(few.reason));
         }
     }
     Ok(None)

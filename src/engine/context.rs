@@ -39,6 +39,8 @@ pub(super) struct HostLedger {
     pub(super) found: Vec<FoundTraffic>,
     /// Which of them were put into maintenance by rollgate itself, since clients stuck to them.
     pub(super) cut: Vec<FoundTraffic>,
+    /// Whether any of them ever was: then a balancer that is restarted may bring that back.
+    pub(super) was_cut: bool,
     /// Which process of each balancer was told that the host is ready: another one has forgotten, or restored, what it was told.
     pub(super) told: BTreeMap<BalancerName, String>,
     /// What runs there; `None` while nobody knows.
@@ -60,6 +62,7 @@ impl Default for HostLedger {
         Self {
             found: Vec::new(),
             cut: Vec::new(),
+            was_cut: false,
             told: BTreeMap::new(),
             runs: None,
             step: RecordStep::Planned,

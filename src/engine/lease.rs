@@ -24,6 +24,9 @@ const RENEWAL: Duration = Duration::from_secs(20);
 /// How soon a renewal that got no answer is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// How often a lock is confirmed anew for one act before it is given up.
+const TRIES: u32 = 2;
+
 /// The confirmations of one run.
 #[derive(Debug)]
 pub(super) struct Leases {
@@ -83,17 +86,28 @@ impl Leases {
         if self.lost_reason().is_some() {
             return Err(HostError::Fenced { holder: None });
         }
-        let now = self.now();
-        let last = self
-            .confirmed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(host)
-            .copied();
-        if last.is_some_and(|last| now.saturating_sub(last) < LEASE) {
+        // An answer that took longer than a lease confirms none.
+        for _ in 0..TRIES {
+            if self.is_fresh(host) {
+                return Ok(());
+            }
+            self.renew(host).await?;
+        }
+        if self.is_fresh(host) {
             return Ok(());
         }
-        self.renew(host).await
+        Err(HostError::Failed {
+            what: "its lock could not be confirmed in time: the host answers too slowly".to_owned(),
+            output: Vec::new(),
+        })
+    }
+
+    /// Whether the host's lock was confirmed lately enough.
+    pub(super) fn is_fresh(&self, host: &HostName) -> bool {
+        let confirmed = self.confirmed.lock();
+        let confirmed = confirmed.unwrap_or_else(PoisonError::into_inner);
+        let last = confirmed.get(host).copied();
+        last.is_some_and(|last| self.now().saturating_sub(last) < LEASE)
     }
 
     /// Confirms and renews one lock.

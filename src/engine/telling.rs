@@ -2,15 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
+use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::BalancerPort;
 use super::gather::Waiting;
 use super::traffic::{Traffic, TrafficError, patiently};
 use crate::drivers::balancer::Change;
+use crate::drivers::host::HostError;
 use crate::model::{Admin, BalancerName, FoundTraffic, HostName};
+
+/// How long one host of a group may take to confirm its lock.
+const SOON: Duration = Duration::from_secs(3);
 
 impl Traffic {
     /// Tells every balancer concerned, side by side, that these servers of `host` are to be in `admin` state, with their weights and
@@ -29,11 +34,29 @@ impl Traffic {
         let told = by_balancer
             .into_iter()
             .map(|(name, changes)| self.tell_one(name, host, changes));
-        let told = try_join_all(told).await.map(|_| ());
+        // All are told, whatever the first one answers: an act under way is never cut off.
+        let told = join_all(told).await.into_iter().collect();
         if admin == Admin::Ready || servers.is_empty() {
             self.expect_no_more(host);
         }
         told
+    }
+
+    /// Leaves servers that are somebody else's now in the states of `servers`, but with the weight and the agent check that were found.
+    pub(super) async fn hand_over(
+        &self,
+        host: &HostName,
+        servers: &[FoundTraffic],
+    ) -> Result<(), TrafficError> {
+        let told = servers.iter().map(|entry| {
+            let change = Change {
+                weight: entry.weight,
+                agent: entry.agent.then_some(true),
+                ..change(entry, entry.admin)
+            };
+            self.tell_one(&entry.balancer, host, vec![change])
+        });
+        join_all(told).await.into_iter().collect()
     }
 
     async fn tell_one(
@@ -111,19 +134,34 @@ impl Traffic {
         }
     }
 
-    /// Those whose lock could be confirmed; the others have their answer.
+    /// Those whose lock could be confirmed; the others have their answer. One slow host is not to make the others' confirmations old.
     async fn confirmed(&self, mut group: Vec<Waiting>) -> Vec<Waiting> {
         group.retain(Waiting::is_wanted);
-        let ensured = group.iter().map(|one| self.leases.ensure(&one.host));
-        let ensured = futures::future::join_all(ensured).await;
-        let mut held = Vec::new();
-        for (one, ensured) in group.into_iter().zip(ensured) {
-            match ensured {
-                Ok(()) => held.push(one),
-                Err(error) => one.answer(Err(TrafficError::Lease(error))),
+        // The second round is for those whose confirmation grew old while others were asked.
+        for _ in 0..2 {
+            let ensured = group.iter().map(|one| self.ensure_soon(&one.host));
+            let ensured = join_all(ensured).await;
+            let mut held = Vec::new();
+            for (one, ensured) in group.into_iter().zip(ensured) {
+                match ensured {
+                    Ok(()) => held.push(one),
+                    Err(error) => one.answer(Err(TrafficError::Lease(error))),
+                }
             }
+            group = held;
         }
-        held
+        group
+    }
+
+    async fn ensure_soon(&self, host: &HostName) -> Result<(), HostError> {
+        let ensured = tokio::time::timeout(SOON, self.leases.ensure(host)).await;
+        ensured.unwrap_or_else(|_elapsed| {
+            Err(HostError::Failed {
+                what: "its lock could not be confirmed in time: the host answers too slowly"
+                    .to_owned(),
+                output: Vec::new(),
+            })
+        })
     }
 
     /// These hosts will have something to tell soon, about the same time.

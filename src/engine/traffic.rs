@@ -195,6 +195,11 @@ impl Traffic {
         }
     }
 
+    /// The same without waiting: `None` while somebody else tells something about the host.
+    pub(super) fn try_turn(&self, host: &HostName) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        self.turns.get(host)?.try_lock().ok()
+    }
+
     /// Held by whoever asks whether a host may go and then takes it out, so that two do not empty a pool between them.
     pub(super) async fn gate(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.gate.lock().await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, HostContext};
-use super::steps::doors::close;
+use super::steps::doors::{close, is_same};
 use crate::event::EventKind;
 use crate::model::{Admin, BalancerName, BalancerSeen, FoundTraffic, HostName};
 
@@ -43,14 +43,25 @@ fn open_doors(
     host: &HostContext,
 ) -> Vec<FoundTraffic> {
     let mut found = host.found();
+    let cut = host.ledger().cut.clone();
     found.retain(|entry| entry.balancer == *balancer);
     let is_open = |entry: &FoundTraffic| {
         let pool = seen.pools.get(&entry.pool);
         let server = pool.and_then(|pool| pool.servers.get(&entry.server));
-        server.is_some_and(|server| server.admin == Admin::Ready)
+        server.is_some_and(|server| !is_closed(server.admin, entry, &cut))
     };
     found.retain(is_open);
     found
+}
+
+/// Whether nobody gets in: a server that clients stick to is closed only in maintenance, once it was put there.
+fn is_closed(admin: Admin, entry: &FoundTraffic, cut: &[FoundTraffic]) -> bool {
+    let was_cut = cut.iter().any(|cut| is_same(cut, entry));
+    match admin {
+        Admin::Ready => false,
+        Admin::Drain => !was_cut,
+        Admin::Maint => true,
+    }
 }
 
 async fn check(
@@ -64,7 +75,10 @@ async fn check(
     if open_doors((balancer, seen), host).is_empty() {
         return;
     }
-    let _turn = context.traffic.turn(name).await;
+    // Whoever tells something about the host now closes its doors, or may open them; the other hosts are not to wait for that.
+    let Some(_turn) = context.traffic.try_turn(name) else {
+        return;
+    };
     // Read again under the host's turn: its worker may just have enabled it.
     if !context.traffic.is_held(name) {
         return;
@@ -77,12 +91,17 @@ async fn check(
         return;
     }
     for entry in open {
+        let state = now.pools.get(&entry.pool);
+        let state = state.and_then(|pool| pool.servers.get(&entry.server));
+        let state = state
+            .map_or("ready", |server| server.state().as_str())
+            .to_owned();
         let kind = EventKind::BalancerReset {
             balancer: entry.balancer.to_string(),
             host: name.clone(),
             pool: entry.pool.to_string(),
             server: entry.server.to_string(),
-            seen: "ready".to_owned(),
+            seen: state,
         };
         context.say(kind).await;
     }

@@ -309,6 +309,7 @@ async fn strand(
             admin: seen.admin,
             usable: seen.usable,
             weight: seen.weight,
+            agent: seen.agent,
             ..entry
         })
         .collect();

@@ -81,6 +81,8 @@ pub struct ServerSeen {
     pub settling: bool,
     /// Whether an agent check of the balancer runs for it, which may override what the balancer is told.
     pub agent: bool,
+    /// Whether an agent check is configured for it and was switched off.
+    pub agent_rests: bool,
     /// The server that it tracks (`pool/server`): its state is inherited and cannot be set here.
     pub tracks: Option<String>,
 }

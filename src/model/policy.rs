@@ -105,11 +105,6 @@ impl TrafficPolicy {
         self.pools.get(&(balancer.clone(), pool.clone()))
     }
 
-    /// Whether any pool has a floor of its own.
-    pub fn has_floors(&self) -> bool {
-        self.min_usable.is_some() || self.pools.values().any(|pool| pool.min_usable.is_some())
-    }
-
     /// The floor of one pool, where there is one beyond "not empty".
     pub fn floor(&self, balancer: &BalancerName, pool: &PoolName) -> Option<Floor> {
         let own = self.pool(balancer, pool).and_then(|pool| pool.min_usable);

@@ -52,7 +52,7 @@ impl Capacity {
                     server: entry.server.clone(),
                 };
                 let now = facts.server(&target).is_some_and(|seen| seen.usable);
-                let later = entry.admin == crate::model::Admin::Ready;
+                let later = entry.admin == crate::model::Admin::Ready && entry.weight != Some(0);
                 let share = capacity
                     .shares
                     .entry((target.balancer, target.pool))

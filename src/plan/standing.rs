@@ -26,11 +26,10 @@ pub fn found_traffic(facts: &Facts, host: &HostView) -> Vec<FoundTraffic> {
         .iter()
         .filter_map(|target| {
             let seen = facts.server(target)?;
-            Some(
-                record
-                    .and_then(|record| from_record(record, target, seen))
-                    .unwrap_or_else(|| as_seen(target, seen)),
-            )
+            Some(record.map_or_else(
+                || as_seen(target, seen),
+                |record| from_record(record, target, seen),
+            ))
         })
         .collect()
 }
@@ -83,22 +82,48 @@ pub(super) fn holds_out(step: RecordStep) -> bool {
     }
 }
 
-fn from_record(record: &Record, target: &TrafficTarget, seen: &ServerSeen) -> Option<FoundTraffic> {
+/// Each thing that still is as rollgate left it is put back as it was found; what differs was changed by somebody else since then (R4).
+fn from_record(record: &Record, target: &TrafficTarget, seen: &ServerSeen) -> FoundTraffic {
     let matches = |entry: &&FoundTraffic| {
         entry.balancer == target.balancer
             && entry.pool == target.pool
             && entry.server == target.server
     };
-    let found = record.found.iter().find(matches)?;
-    let left = record.left.iter().find(matches).map(|entry| entry.admin);
-    let is_ours = if record.stranded.is_none() && holds_out(record.step) {
-        // Drained, or, where clients stuck to it, put into maintenance by rollgate itself.
-        seen.admin == Admin::Drain || (seen.admin == Admin::Maint && left == Some(Admin::Maint))
-    } else {
-        // Not held out at that time: somebody who changed the state since then has taken the host over (R4).
-        left == Some(seen.admin)
+    let now = as_seen(target, seen);
+    let Some(found) = record.found.iter().find(matches) else {
+        return now;
     };
-    (found.admin == Admin::Ready && is_ours).then(|| found.clone())
+    let left = record.left.iter().find(matches);
+    let was_cut = left.is_some_and(|left| left.admin == Admin::Maint);
+    let held = record.stranded.is_none() && holds_out(record.step);
+    let admin_is_ours = if held {
+        // Drained, or, where clients stuck to it, put into maintenance by rollgate itself.
+        seen.admin == Admin::Drain || (seen.admin == Admin::Maint && was_cut)
+    } else {
+        left.is_some_and(|left| left.admin == seen.admin)
+    };
+    if found.admin != Admin::Ready {
+        return now;
+    }
+    if admin_is_ours {
+        return found.clone();
+    }
+    // It may have died between a state and its weight, on a ramp, or before an agent ran again.
+    let weight_is_ours = held || left.is_some_and(|left| left.weight == seen.weight);
+    let agent_is_ours = held || left.is_some_and(|left| left.agent == seen.agent);
+    FoundTraffic {
+        weight: if weight_is_ours {
+            found.weight
+        } else {
+            now.weight
+        },
+        agent: if agent_is_ours {
+            found.agent
+        } else {
+            now.agent
+        },
+        ..now
+    }
 }
 
 fn as_seen(target: &TrafficTarget, seen: &ServerSeen) -> FoundTraffic {

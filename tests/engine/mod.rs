@@ -9,3 +9,4 @@ mod review;
 mod second_look;
 mod third_look;
 mod traffic;
+mod traffic_crash;

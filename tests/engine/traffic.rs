@@ -323,3 +323,59 @@ async fn a_pool_that_shrinks_meanwhile_stops_the_rollout_at_its_floor() {
     let out = out.filter(|told| told.1 == Admin::Drain).count();
     assert_eq!(out, 1, "only the first batch went out");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_release_goes_back_also_where_its_pool_is_at_its_floor() {
+    let mut fleet = Fleet::new(4);
+    fleet.job.strategy.batch = vec![Size::Count(1)];
+    fleet.job.strategy.traffic.min_usable = Some(Floor::Count(3));
+    fleet.job.ready.failure_threshold = 1;
+    let (outcome, events) = run_with(&fleet, |event, sim| {
+        if let EventKind::HostEnabled { host, .. } = &event.kind
+            && host.as_str() == "h1"
+        {
+            let mut sim = lock(sim);
+            // It turns bad in traffic, and a neighbour dies of something else.
+            sim.bad.insert(NEW.to_owned());
+            sim.operator.insert("h3".into());
+            sim.servers.get_mut("h3").unwrap().admin = Admin::Maint;
+        }
+    })
+    .await;
+    assert_eq!(outcome, Outcome::Reverted, "{events:#?}");
+    let sim = lock(&fleet.sim);
+    assert_eq!(sim.hosts["h1"].running.as_deref(), Some("1.0"));
+    assert_eq!(sim.servers["h1"].admin, Admin::Ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_taken_out_on_its_ramp_gets_its_whole_weight_and_stays_out() {
+    let mut fleet = Fleet::new(3);
+    fleet.job.strategy.batch = vec![Size::Count(1)];
+    let ramp = Ramp {
+        steps: vec![10, 50, 100],
+        every: Duration::from_secs(10),
+    };
+    let policy = PoolPolicy {
+        ramp: Some(ramp),
+        ..PoolPolicy::default()
+    };
+    ask(&mut fleet, policy);
+    let (outcome, _) = run_with(&fleet, |event, sim| {
+        if let EventKind::Log { text, host, .. } = &event.kind
+            && text.contains("gets 50%")
+            && host.as_ref().is_some_and(|host| host.as_str() == "h1")
+        {
+            let mut sim = lock(sim);
+            sim.operator.insert("h1".into());
+            sim.servers.get_mut("h1").unwrap().admin = Admin::Maint;
+        }
+    })
+    .await;
+    assert_eq!(outcome, Outcome::Succeeded);
+    let sim = lock(&fleet.sim);
+    assert_eq!(
+        (sim.servers["h1"].weight, sim.servers["h1"].admin),
+        (100, Admin::Maint)
+    );
+}

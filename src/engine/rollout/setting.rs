@@ -94,6 +94,7 @@ fn host(
 fn ledger(job: &Job, root: &str, (planned, facts): (&PlannedHost, &HostFacts)) -> HostLedger {
     let mut ledger = HostLedger {
         found: planned.found.clone(),
+        was_cut: !cut_before(planned).is_empty(),
         cut: cut_before(planned),
         runs: planned.current.clone(),
         ..HostLedger::default()

@@ -4,6 +4,7 @@
 //! Source: measured on 2.6 and 3.2: a draining server still gets the requests that a cookie leads to it; one in maintenance gets none,
 //! and its requests in flight end, unless `on-marked-down shutdown-sessions` is set.
 
+use super::doors::is_same;
 use super::drain::WHAT;
 use super::{StepResult, Turn, traffic_end};
 use crate::engine::context::Context;
@@ -31,11 +32,31 @@ pub(super) async fn cut(
     due: Vec<FoundTraffic>,
     step: Option<RecordStep>,
 ) -> StepResult {
-    turn.host.ledger().cut.clone_from(&due);
+    {
+        let mut ledger = turn.host.ledger();
+        for entry in &due {
+            if !ledger.cut.iter().any(|cut| is_same(cut, entry)) {
+                ledger.cut.push(entry.clone());
+            }
+        }
+        ledger.was_cut = true;
+    }
     if let Some(step) = step {
         let record = turn.context.record(turn.host, step);
         turn.write_record(&record).await?;
     }
+    let _turn = turn.context.traffic.turn(turn.name).await;
+    // Read again: what somebody else put into maintenance meanwhile is theirs.
+    let now = turn.context.traffic.servers(&due).await;
+    let now = now.map_err(|error| traffic_end(WHAT, error))?;
+    let (due, theirs): (Vec<_>, Vec<_>) = now
+        .into_iter()
+        .partition(|(_, seen)| seen.admin != Admin::Maint);
+    for (entry, _) in theirs {
+        let mut ledger = turn.host.ledger();
+        ledger.cut.retain(|cut| !is_same(cut, &entry));
+    }
+    let due: Vec<FoundTraffic> = due.into_iter().map(|(entry, _)| entry).collect();
     for entry in &due {
         turn.say(EventKind::Log {
             level: Level::Info,
@@ -47,7 +68,6 @@ pub(super) async fn cut(
         })
         .await;
     }
-    let _turn = turn.context.traffic.turn(turn.name).await;
     let told = turn.context.traffic.tell(turn.name, &due, Admin::Maint);
     told.await.map_err(|error| traffic_end(WHAT, error))
 }
@@ -55,7 +75,5 @@ pub(super) async fn cut(
 /// Whether rollgate itself put this server into maintenance.
 pub(super) fn was_cut(turn: &Turn<'_>, entry: &FoundTraffic) -> bool {
     let ledger = turn.host.ledger();
-    ledger.cut.iter().any(|cut| {
-        cut.balancer == entry.balancer && cut.pool == entry.pool && cut.server == entry.server
-    })
+    ledger.cut.iter().any(|cut| is_same(cut, entry))
 }

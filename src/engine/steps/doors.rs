@@ -24,14 +24,16 @@ pub(super) enum Way {
 
 /// What a server is to be while its host is held out: drained, in maintenance where clients stuck to it, or as an operator left it.
 fn closed(entry: &FoundTraffic, cut: &[FoundTraffic]) -> Admin {
-    let is_this = |cut: &FoundTraffic| {
-        cut.balancer == entry.balancer && cut.pool == entry.pool && cut.server == entry.server
-    };
     match entry.admin {
-        Admin::Ready if cut.iter().any(is_this) => Admin::Maint,
+        Admin::Ready if cut.iter().any(|cut| is_same(cut, entry)) => Admin::Maint,
         Admin::Ready => Admin::Drain,
         Admin::Drain | Admin::Maint => entry.admin,
     }
+}
+
+/// Whether both speak of one server.
+pub(in crate::engine) fn is_same(one: &FoundTraffic, other: &FoundTraffic) -> bool {
+    one.balancer == other.balancer && one.pool == other.pool && one.server == other.server
 }
 
 /// Closes doors that stand open although the host is held out; under the host's turn.
@@ -123,16 +125,24 @@ fn refused(
         // It takes nothing away from anybody.
         return None;
     }
-    if let Some(reason) = bound::emptied_by(context, seen, turn.name, servers) {
-        let by_others = context.job.strategy.traffic.has_floors();
-        return Some(Refusal { reason, by_others });
+    let goes_back_alone = way == Way::Back && is_alone(turn);
+    let floors = if goes_back_alone {
+        bound::Floors::Waived
+    } else {
+        bound::Floors::Kept
+    };
+    if let Some(few) = bound::emptied_by(context, seen, turn.name, servers, floors) {
+        return Some(Refusal {
+            reason: few.reason,
+            by_others: !few.is_empty,
+        });
     }
     if turn.host.planned.standing != Standing::InTraffic {
         return None;
     }
     let this = std::slice::from_ref(turn.name);
     let room = bound::room_in(context, seen, this);
-    if room > 0 || (way == Way::Back && is_alone(turn)) {
+    if room > 0 || goes_back_alone {
         return None;
     }
     let most = context.plan.max_unavailable;

@@ -38,10 +38,7 @@ pub(in crate::engine) async fn drain(turn: &mut Turn<'_>) -> StepResult {
     written?;
     take_out_when_allowed(turn, Way::Forward).await?;
     if let Some(left) = wait_until_idle(turn, wait_of(turn, true, Some(RecordStep::Drain))).await? {
-        let text = format!(
-            "{left} requests were still in flight after {}",
-            human(turn.context.job.drain.timeout)
-        );
+        let text = format!("{left} after {}", human(turn.context.job.drain.timeout));
         match turn.context.job.drain.on_timeout {
             OnDrainTimeout::Fail => {
                 let hint = "raise `drain.timeout`, or set `drain.on_timeout = \"continue\"`";
@@ -78,8 +75,7 @@ pub(in crate::engine) async fn drain_by_hand(turn: &mut Turn<'_>) -> StepResult 
     take_out_when_allowed(turn, Way::Forward).await?;
     if let Some(left) = wait_until_idle(turn, wait_of(turn, false, None)).await? {
         let limit = human(turn.context.job.drain.timeout);
-        let text =
-            format!("it is out of traffic, but {left} requests were still in flight after {limit}");
+        let text = format!("it is out of traffic, but {left} after {limit}");
         return Err(StepEnd::Failed(Failure::new(text)));
     }
     let seconds = turn.host.spent("drain", watch.elapsed());
@@ -108,7 +104,7 @@ pub(in crate::engine) async fn drain_again(turn: &mut Turn<'_>) -> StepResult {
         turn.context
             .warn(
                 Some(turn.name),
-                format!("{left} requests are still in flight; it is taken back all the same"),
+                format!("{left}; it is taken back all the same"),
             )
             .await;
     }
@@ -207,8 +203,8 @@ struct Wait {
     step: Option<RecordStep>,
 }
 
-/// Waits until no balancer shows anything in flight. `Some`: how much is left when the limit passed.
-async fn wait_until_idle(turn: &mut Turn<'_>, wait: Wait) -> StepResult<Option<u64>> {
+/// Waits until no balancer shows anything in flight. `Some`: what was left when the limit passed, in words.
+async fn wait_until_idle(turn: &mut Turn<'_>, wait: Wait) -> StepResult<Option<String>> {
     let mut started = Instant::now();
     let (mut calm, mut pause) = (Calm::default(), FIRST_PAUSE);
     let mut guard = wait.guards_capacity;
@@ -242,7 +238,8 @@ async fn wait_until_idle(turn: &mut Turn<'_>, wait: Wait) -> StepResult<Option<u
         let is_calm = open.is_empty() && left == 0 && !settling;
         let is_sticky =
             |(_, seen): &(FoundTraffic, ServerSeen)| seen.sticky && seen.admin == Admin::Drain;
-        let calm_enough = calm.take(is_calm, servers.iter().any(is_sticky));
+        let is_any_sticky = servers.iter().any(is_sticky);
+        let calm_enough = calm.take(is_calm, is_any_sticky);
         if (calm_enough || is_over) && !due.is_empty() {
             cut::cut(turn, due, wait.step).await?;
             (calm, started) = (Calm::default(), Instant::now());
@@ -251,8 +248,15 @@ async fn wait_until_idle(turn: &mut Turn<'_>, wait: Wait) -> StepResult<Option<u
         if calm_enough {
             return Ok(None);
         }
-        if is_over {
-            return Ok(Some(left.max(u64::from(settling))));
+        // A first calm reading at the very end gets its second one.
+        if is_over && (!is_calm || is_any_sticky) {
+            return Ok(Some(if left > 0 {
+                format!("{left} requests were still in flight")
+            } else if settling {
+                "a balancer still needed time to notice".to_owned()
+            } else {
+                "clients that stick to it still came back".to_owned()
+            }));
         }
         turn.pause(if is_calm { FIRST_PAUSE } else { pause })
             .await?;

@@ -43,10 +43,18 @@ pub(in crate::engine) async fn enable_by_hand(turn: &mut Turn<'_>) -> StepResult
         batch: turn.batch,
     })
     .await;
-    for entry in &mut turn.host.ledger().found {
-        entry.admin = Admin::Ready;
-    }
-    let ready = turn.host.found();
+    let servers = turn.context.traffic.servers(&turn.host.found()).await;
+    let servers = servers.map_err(|error| traffic_end(WHAT, error))?;
+    let ready: Vec<FoundTraffic> = servers
+        .into_iter()
+        .map(|(entry, seen)| FoundTraffic {
+            admin: Admin::Ready,
+            // A drain by hand let it rest, and left no word of it.
+            agent: seen.agent || seen.agent_rests,
+            ..entry
+        })
+        .collect();
+    turn.host.ledger().found.clone_from(&ready);
     {
         let _turn = turn.context.traffic.turn(turn.name).await;
         turn.cycle.begin();
@@ -99,7 +107,13 @@ async fn put_back(turn: &mut Turn<'_>, step: RecordStep, wait: bool) -> StepResu
         | RecordStep::Passed
         | RecordStep::Stranded => Weights::AsFound,
     };
+    let was_cut = !turn.host.ledger().cut.is_empty();
     let told = tell_ready(turn, weights).await?;
+    if was_cut {
+        // From now on a server in maintenance is somebody else's word.
+        let record = turn.context.record(turn.host, step);
+        turn.write_record(&record).await?;
+    }
     if wait {
         wait_until_usable(turn).await?;
     }
@@ -126,7 +140,8 @@ async fn tell_ready(turn: &mut Turn<'_>, weights: Weights) -> StepResult<Vec<Fou
         .await
         .map_err(|error| traffic_end(WHAT, error))?;
     let is_theirs = |(entry, seen): &&(FoundTraffic, ServerSeen)| {
-        seen.admin == Admin::Maint && !cut::was_cut(turn, entry)
+        // One that tracks another inherits its state.
+        seen.admin == Admin::Maint && !cut::was_cut(turn, entry) && seen.tracks.is_none()
     };
     let ours = servers
         .iter()
@@ -143,6 +158,15 @@ async fn tell_ready(turn: &mut Turn<'_>, weights: Weights) -> StepResult<Vec<Fou
         );
         turn.context.warn(Some(turn.name), text).await;
         leave_out(turn, entry, Admin::Maint);
+        if entry.agent {
+            let left = FoundTraffic {
+                admin: Admin::Maint,
+                weight: None,
+                ..entry.clone()
+            };
+            let told = traffic.hand_over(turn.name, std::slice::from_ref(&left));
+            told.await.map_err(|error| traffic_end(WHAT, error))?;
+        }
     }
     traffic.let_go(turn.name);
     turn.cycle.begin();

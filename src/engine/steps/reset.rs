@@ -25,12 +25,28 @@ pub(super) async fn tell_again(
 ) -> StepResult<bool> {
     let mut forgotten = Vec::new();
     for (entry, seen) in servers {
-        if entry.admin != Admin::Ready || seen.admin == Admin::Ready {
+        if entry.admin != Admin::Ready {
             continue;
         }
-        let told = turn.host.ledger().told.get(&entry.balancer).cloned();
+        let (told, was_cut) = {
+            let ledger = turn.host.ledger();
+            (ledger.told.get(&entry.balancer).cloned(), ledger.was_cut)
+        };
         let now = turn.context.traffic.process(&entry.balancer).await;
-        if told.is_some() && now.is_some() && told != now {
+        let can_be_old = match seen.admin {
+            // A restart that brought back nothing: what comes later is somebody's word.
+            Admin::Ready => {
+                if let Some(now) = now {
+                    let mut ledger = turn.host.ledger();
+                    ledger.told.insert(entry.balancer.clone(), now);
+                }
+                continue;
+            }
+            Admin::Drain => true,
+            // Only what rollgate itself once set can come back.
+            Admin::Maint => was_cut,
+        };
+        if can_be_old && told.is_some() && now.is_some() && told != now {
             forgotten.push((entry.clone(), seen.state()));
         }
     }

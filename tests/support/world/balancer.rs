@@ -63,6 +63,7 @@ impl LoadBalancer for FakeBalancer {
                     sticky: sim.sticky,
                     settling: false,
                     agent: server.agent,
+                    agent_rests: false,
                     tracks: None,
                 };
                 (ServerName::new(name).unwrap(), seen)

@@ -130,6 +130,7 @@ impl Commands {
             sticky: false,
             settling: out && since.is_some_and(|since| since.elapsed() < self.spec.settle),
             agent: false,
+            agent_rests: false,
             tracks: None,
         }
     }

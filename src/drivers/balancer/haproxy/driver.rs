@@ -1,6 +1,6 @@
 //! The two acts of a balancer: look, and tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,6 +38,8 @@ pub(in super::super) struct Haproxy {
     is_master: AtomicBool,
     /// The worker beside which no old one was left when the system was last asked.
     alone: Mutex<Option<u32>>,
+    /// Servers whose agent checks this process switched off.
+    resting: Mutex<BTreeSet<(PoolName, ServerName)>>,
 }
 
 impl Haproxy {
@@ -54,13 +56,16 @@ impl Haproxy {
             socket,
             is_master: AtomicBool::new(false),
             alone: Mutex::default(),
+            resting: Mutex::default(),
         }
     }
 
     async fn look(&self, pools: &[PoolName]) -> Result<BalancerSeen, BalancerError> {
-        let mut answer = self.ask(self.reading_line()).await?;
-        if verdict::is_of_master(&answer) && !self.is_master.swap(true, Ordering::Relaxed) {
-            answer = self.ask(self.reading_line()).await?;
+        let line = self.reading_line();
+        let mut answer = self.ask(line).await?;
+        if line == LOOK && verdict::is_of_master(&answer) {
+            self.is_master.store(true, Ordering::Relaxed);
+            answer = self.ask(MASTER_LOOK).await?;
         }
         let mut seen =
             parse::snapshot(&answer, pools).map_err(|why| self.unreadable(&answer, &why))?;
@@ -162,6 +167,15 @@ impl Haproxy {
 
     async fn tell_server(&self, changes: Vec<&Change>) -> Result<(), BalancerError> {
         for change in changes {
+            if let Some(runs) = change.agent {
+                let server = (change.pool.clone(), change.server.clone());
+                let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+                if runs {
+                    resting.remove(&server);
+                } else {
+                    resting.insert(server);
+                }
+            }
             for command in commands(change) {
                 self.command(&command).await?;
             }
@@ -171,11 +185,14 @@ impl Haproxy {
 
     /// One command that changes something, on a connection of its own: answers to several cannot be told apart.
     async fn command(&self, command: &str) -> Result<(), BalancerError> {
-        let mut answer = self.say(command).await?;
-        if verdict::is_of_master(&answer) && !self.is_master.swap(true, Ordering::Relaxed) {
-            answer = self.say(command).await?;
+        let mut to_master = self.is_master.load(Ordering::Relaxed);
+        let mut answer = self.say(command, to_master).await?;
+        if !to_master && verdict::is_of_master(&answer) {
+            self.is_master.store(true, Ordering::Relaxed);
+            to_master = true;
+            answer = self.say(command, to_master).await?;
         }
-        let verdict = if self.is_master.load(Ordering::Relaxed) {
+        let verdict = if to_master {
             verdict::read_plain(&answer)
         } else {
             verdict::read(&answer)
@@ -189,8 +206,8 @@ impl Haproxy {
         }
     }
 
-    async fn say(&self, command: &str) -> Result<String, BalancerError> {
-        let line = if self.is_master.load(Ordering::Relaxed) {
+    async fn say(&self, command: &str, to_master: bool) -> Result<String, BalancerError> {
+        let line = if to_master {
             format!("@1 {command}")
         } else {
             format!("{NUMBERED};{command}")
@@ -273,7 +290,16 @@ impl LoadBalancer for Haproxy {
         } else {
             ""
         };
-        let command = format!("{to}set server {pool}/{server} state ready");
+        let mut command = format!("{to}set server {pool}/{server} state ready");
+        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        if resting.contains(&(pool.clone(), server.clone())) {
+            command.push_str("; ");
+            command.push_str(to);
+            command.push_str("enable agent ");
+            command.push_str(pool.as_str());
+            command.push('/');
+            command.push_str(server.as_str());
+        }
         self.socket.by_hand(&command)
     }
 }

@@ -12,7 +12,9 @@ const DRAIN: u64 = 8 | 16;
 /// Bit of `srv_check_state`: a check is configured.
 const CHECKED: u64 = 2;
 /// Bits of `srv_agent_state`: an agent check is configured, and runs. Source: measured on 2.6.12: 22, and 18 after `disable agent`.
-const AGENT_RUNS: u64 = 2 | 4;
+const AGENT_RUNS: u64 = AGENT_CONFIGURED | 4;
+/// The first of them alone: one that was switched off.
+const AGENT_CONFIGURED: u64 = 2;
 /// `srv_check_result` of a check that failed.
 const CHECK_FAILED: u64 = 2;
 
@@ -79,6 +81,7 @@ impl State {
             sticky: known.sticky,
             settling: false,
             agent: self.agent & AGENT_RUNS == AGENT_RUNS,
+            agent_rests: self.agent & AGENT_RUNS == AGENT_CONFIGURED,
             tracks: known.tracks.clone(),
         }
     }

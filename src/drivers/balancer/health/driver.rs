@@ -171,6 +171,7 @@ impl Health {
             sticky: false,
             settling: out && !noticed,
             agent: false,
+            agent_rests: false,
             tracks: None,
         }
     }
@@ -276,6 +277,7 @@ fn unknown() -> ServerSeen {
         sticky: false,
         settling: true,
         agent: false,
+        agent_rests: false,
         tracks: None,
     }
 }
