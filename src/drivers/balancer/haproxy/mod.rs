@@ -16,3 +16,4 @@ mod state;
 mod verdict;
 
 pub(super) use driver::Haproxy;
+pub(super) use socket::ssh_words;

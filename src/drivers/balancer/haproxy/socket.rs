@@ -213,7 +213,7 @@ fn of_transport(error: &TransportError) -> SocketError {
 }
 
 /// `user@address:port` as arguments of `ssh`.
-fn ssh_words(described: &str) -> String {
+pub(in super::super) fn ssh_words(described: &str) -> String {
     let Some((target, port)) = described.rsplit_once(':') else {
         return described.to_owned();
     };
