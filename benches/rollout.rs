@@ -122,7 +122,7 @@ fn measure(
         .set("strategy", "soak", "\"0s\"")
         .set("ready", "deadline", "\"20s\"");
     fs::write(lab.dir().join("playbook.toml"), playbook.to_string())?;
-    let load = Load::start(&examples.join("load"), front(&lab)?, lab.dir())?;
+    let load = Load::start(&examples.join("load"), front(&lab)?, lab.dir(), &[])?;
     let mut cost = run(&mut tool(&lab, batch), &lab.dir().join("logs/tool"))?;
     let summary = load.stop()?;
     cost.failed = summary

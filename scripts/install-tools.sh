@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs the programs that rollgate's demonstration, tests or checks run, where they are missing (Debian, Ubuntu).
 #
-#   scripts/install-tools.sh lab|test|bench|ci
+#   scripts/install-tools.sh lab|test|bench|ci|containers
 #
 # Asks nothing. No service is started by an installation, nor at the next boot: what is needed of sshd and HAProxy is
-# started by the lab itself, on loopback. As an ordinary user it needs sudo without a password, unless all is there already.
+# started by the lab itself, on loopback; scripts/container-lab.sh, which asks for `containers`, starts its own Docker engine. As an ordinary user it needs sudo without a password, unless all is there already.
 set -eu
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -12,13 +12,17 @@ export PATH
 policy=/usr/sbin/policy-rc.d
 
 wanted() { # prints PROGRAM:PACKAGE pairs
+  if [ "$1" = containers ]; then
+    echo dockerd:docker.io docker:docker.io iptables:iptables debootstrap:debootstrap flock:util-linux
+    return
+  fi
   echo cc:gcc cc:libc6-dev haproxy:haproxy sshd:openssh-server ssh-keygen:openssh-client
   case $1 in
   lab) ;;
   bench) echo ssh:openssh-client socat:socat curl:curl ;;
   test | ci) echo socat:socat busybox:busybox shellcheck:shellcheck ;;
   *)
-    echo "install-tools: one of lab, test, bench, ci is wanted, not '$1'" >&2
+    echo "install-tools: one of lab, test, bench, ci, containers is wanted, not '$1'" >&2
     exit 2
     ;;
   esac
@@ -59,6 +63,11 @@ install_packages() {
     case $package in
     haproxy) leave_off haproxy ;;
     openssh-server) leave_off ssh ;;
+    docker.io)
+      leave_off docker.service
+      leave_off docker.socket
+      leave_off containerd.service
+      ;;
     esac
   done
 }

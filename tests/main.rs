@@ -16,11 +16,16 @@
 mod support;
 
 mod architecture;
+mod balancer_command;
+mod balancer_health;
+mod balancer_scripts;
 mod balancers;
 mod engine;
 mod far;
 mod haproxy;
+mod haproxy_master;
 mod haproxy_socket;
+mod hosts;
 mod journal;
 mod lab;
 mod plan;

@@ -163,6 +163,7 @@ fn facts(fleet: &[Found]) -> Facts {
             unreachable: Unreachable::Fail,
             deadline: Duration::from_secs(60),
             allow_downtime: false,
+            traffic: rollgate::model::TrafficPolicy::default(),
         },
         tools: vec![],
         version_checked: true,

@@ -10,7 +10,7 @@ mod serve;
 mod state;
 mod trailer;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -30,7 +30,7 @@ struct Args {
 enum Command {
     /// Serve HTTP/1.1 until SIGTERM.
     Serve {
-        /// Where to listen; loopback only.
+        /// Where to listen; loopback, or a private network's address.
         #[arg(long)]
         listen: SocketAddr,
     },
@@ -59,6 +59,14 @@ enum Command {
     },
 }
 
+/// Whether nobody from elsewhere reaches that address.
+fn is_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    }
+}
+
 #[expect(clippy::print_stderr, reason = "a program's last word to its log")]
 fn main() -> ExitCode {
     match run(Args::parse().command) {
@@ -73,8 +81,10 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::Serve { listen } => {
-            if !listen.ip().is_loopback() {
-                return Err(format!("{listen} is not a loopback address").into());
+            if !is_local(listen.ip()) {
+                return Err(
+                    format!("{listen} is neither of loopback nor of a private network").into(),
+                );
             }
             let trailer = Trailer::of_this_program()?;
             let runtime = tokio::runtime::Builder::new_current_thread()

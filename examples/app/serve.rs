@@ -125,6 +125,9 @@ async fn answer(
     if path == "/health/ready" {
         return Ok(readiness(&app));
     }
+    if path == "/health/traffic" {
+        return Ok(fitness(&app));
+    }
     let status = app.state.status(app.started.elapsed());
     if status != 200 {
         return Ok(app.respond(status, "text/plain", "not now\n"));
@@ -145,6 +148,16 @@ fn readiness(app: &App) -> Response<Full<Bytes>> {
     let body = serde_json::json!({ "ready": ready, "version": version });
     let status = if ready { 200 } else { 503 };
     app.respond(status, "application/json", body.to_string())
+}
+
+/// What a balancer asks that nobody may touch: ready, and not held out by the file `out` where the application was started.
+fn fitness(app: &App) -> Response<Full<Bytes>> {
+    let held_out = std::path::Path::new("out").exists();
+    if !held_out && app.state.is_ready(app.started.elapsed()) {
+        app.respond(200, "text/plain", "fit\n")
+    } else {
+        app.respond(503, "text/plain", "not now\n")
+    }
 }
 
 async fn echo(request: Request<Incoming>, app: &App) -> Response<Full<Bytes>> {

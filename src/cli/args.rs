@@ -68,6 +68,8 @@ pub enum Verb {
     /// Show what `deploy` would do; touches nothing
     #[command(disable_version_flag = true)]
     Plan(Plan),
+    /// Look for everything that would be in the way of a rollout; touches nothing
+    Check(Check),
     /// Show how every host stands; touches nothing
     Status(Status),
     /// Show the revisions of the fleet; touches nothing
@@ -97,6 +99,17 @@ pub struct Service {
     /// A variable for templates, above those of the inventory
     #[arg(long = "var", value_name = "KEY=VALUE", value_parser = key_value)]
     pub vars: Vec<(String, String)>,
+}
+
+/// `rollgate check`.
+#[derive(Debug, Clone, Args)]
+pub struct Check {
+    /// Which service.
+    #[command(flatten)]
+    pub service: Service,
+    /// Only these hosts of the playbook
+    #[arg(long, value_name = "SELECTOR")]
+    pub limit: Option<String>,
 }
 
 /// `rollgate status`.

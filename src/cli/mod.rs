@@ -11,7 +11,7 @@
 //! | 6 | the deadline passed; the state is that of 1 |
 //! | 130 | interrupted; the state is safe |
 //!
-//! * [`args`]: what can be typed. * [`deploy`], [`take_up`] (`resume`, `abort`), [`undo`], [`show`] (`plan`), [`looking`] (`status`,
+//! * [`args`]: what can be typed. * [`deploy`], [`take_up`] (`resume`, `abort`), [`undo`], [`show`] (`plan`, `check`), [`looking`] (`status`,
 //!   `history`), [`locking`] (`lock`, `unlock`), [`mod@maintain`] (`drain`, `enable`): the commands. * [`wiring`]: the only place that turns checked
 //!   configuration into drivers and sinks. * [`machine`], [`local`], [`people`], [`signals`]: this machine, as the engine sees it.
 
@@ -61,6 +61,7 @@ pub async fn run(typed: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCod
         }
         args::Verb::Deploy(deploy) => deploy::run(&cli.common, deploy, &terminal).await,
         args::Verb::Plan(plan) => show::plan(&cli.common, plan, &terminal).await,
+        args::Verb::Check(check) => show::check(&cli.common, check, &terminal).await,
         args::Verb::Status(status) => looking::status(&cli.common, status, &terminal).await,
         args::Verb::History(history) => looking::history(&cli.common, history, &terminal).await,
         args::Verb::Drain(drain) => {

@@ -1,11 +1,12 @@
 //! `rollgate plan` and `deploy --dry-run`: commands that only look.
 
-use super::args::{Common, Deploy, Plan, Subject};
+use super::args::{Check, Common, Deploy, Plan, Subject};
 use super::ask::Ask;
 use super::terminal::Terminal;
 use super::wiring::{self, Wired};
 use crate::engine;
 use crate::model::{ExitStatus, Pause};
+use crate::plan::check::check as findings;
 
 /// `rollgate plan`.
 pub(super) async fn plan(common: &Common, plan: &Plan, terminal: &Terminal) -> ExitStatus {
@@ -16,6 +17,33 @@ pub(super) async fn plan(common: &Common, plan: &Plan, terminal: &Terminal) -> E
 pub(super) async fn dry_run(common: &Common, deploy: &Deploy, terminal: &Terminal) -> ExitStatus {
     let may_ask = deploy.approve || Terminal::can_ask();
     show(common, &deploy.subject, terminal, may_ask).await
+}
+
+/// `rollgate check`: everything that would be in the way of a rollout, whichever release it is of.
+pub(super) async fn check(common: &Common, check: &Check, terminal: &Terminal) -> ExitStatus {
+    let loaded = match terminal.load_service(common, &check.service, check.limit.as_ref()) {
+        Ok(loaded) => loaded,
+        Err(status) => return status,
+    };
+    let ask = Ask {
+        command: "check".to_owned(),
+        ..Ask::default()
+    };
+    let wired = match wiring::wire(&loaded, ask) {
+        Ok(wired) => wired,
+        Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
+    };
+    let look = engine::look(&wired.job, &wired.world).await;
+    wired.close().await;
+    let in_the_way = look.in_the_way.as_deref();
+    terminal.show_check(&findings(&look.facts, &look.plan, in_the_way));
+    if in_the_way.is_some() {
+        ExitStatus::InTheWay
+    } else if look.plan.refused.is_empty() {
+        ExitStatus::Done
+    } else {
+        ExitStatus::Refused
+    }
 }
 
 /// Shows the plan, and ends with what `deploy` would answer before it touches anything (F10).

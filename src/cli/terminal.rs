@@ -12,6 +12,7 @@ use crate::engine::StopWish;
 use crate::event::Sink;
 use crate::model::ExitStatus;
 use crate::plan::PlanDocument;
+use crate::plan::check::CheckDocument;
 use crate::plan::history::HistoryDocument;
 use crate::plan::status::StatusDocument;
 use crate::report::{self, Output};
@@ -172,6 +173,11 @@ impl Terminal {
             print(CLEAR);
         }
         print(&text);
+    }
+
+    /// What `check` found, on standard output.
+    pub(super) fn show_check(&self, document: &CheckDocument) {
+        print(&report::check(document, self.output, self.color));
     }
 
     /// The revisions of the fleet, on standard output.

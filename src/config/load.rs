@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::check::hosts::{self, Wanted};
 use super::check::scope::Given;
 use super::check::traffic::{self, Taken};
-use super::check::{balancers, choose, policy, ready, release, run};
+use super::check::{balancers, choose, policy, pools, ready, release, run};
 use super::diagnostic::{Findings, Report};
 use super::digest;
 use super::field::Field;
@@ -142,7 +142,7 @@ impl Loading<'_> {
             (&chosen.fleet, self.inventory),
             self.report,
         );
-        let strategy = policy::strategy(&shape.strategy, zones, file, self.report);
+        let mut strategy = policy::strategy(&shape.strategy, zones, file, self.report);
         let wanted = Wanted {
             inventory: self.inventory,
             given: self.given,
@@ -151,8 +151,9 @@ impl Loading<'_> {
             traffic: entries.as_deref().unwrap_or_default(),
             http: ready.as_ref().and_then(|ready| ready.http.as_ref()),
         };
-        let (fleet, contexts) = self.render_hosts(&chosen, &wanted);
+        let (fleet, contexts, asked) = self.render_hosts(&chosen, &wanted);
         let balancers = self.balancers(&fleet, &contexts);
+        strategy.traffic.pools = pools::of_balancers(asked.pools, &balancers, self.report);
         let book = Book {
             service: service_now,
             version: version_now,
@@ -217,8 +218,8 @@ impl Loading<'_> {
         &mut self,
         chosen: &Chosen,
         wanted: &Wanted<'_>,
-    ) -> (Vec<HostSpec>, BTreeMap<HostName, Context>) {
-        let mut taken = Taken::new();
+    ) -> (Vec<HostSpec>, BTreeMap<HostName, Context>, Taken) {
+        let mut taken = Taken::default();
         let mut fleet = Vec::new();
         let mut contexts = BTreeMap::new();
         for host in &self.inventory.hosts {
@@ -231,7 +232,7 @@ impl Loading<'_> {
                 fleet.push(spec);
             }
         }
-        (fleet, contexts)
+        (fleet, contexts, taken)
     }
 
     fn balancers(

@@ -78,17 +78,26 @@ impl HookRecipe {
 }
 
 /// A fault with the text it is in.
-type Misplaced<'a> = (&'a Text, Vec<Fault>);
+pub(crate) type Misplaced<'a> = (&'a Text, Vec<Fault>);
 
 impl CommandRecipe {
-    fn check(&self, scope: &Scope, report: &mut Report) {
+    /// Checks what can be told without values.
+    pub(crate) fn check(&self, scope: &Scope, report: &mut Report) {
         match self {
             Self::Shell(text) => text.check(scope, report),
             Self::Argv(words) => words.iter().for_each(|word| word.check(scope, report)),
         }
     }
 
-    fn render(&self, scope: &Scope, context: &Context) -> Result<Command, Misplaced<'_>> {
+    /// The command with its values.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the first bad text of it.
+    pub(crate) fn render(
+        &self,
+        scope: &Scope,
+        context: &Context,
+    ) -> Result<Command, Misplaced<'_>> {
         match self {
             Self::Shell(text) => command::render(&text.text, scope, context)
                 .map(Command::Shell)

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
 use super::field::{Field, HELP_MARK};
-use crate::model::Size;
+use crate::model::{Floor, Size};
 
 /// A number of hosts: `3` or `"25%"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,43 @@ impl Visitor<'_> for SizeVisitor {
 impl<'de> Deserialize<'de> for WordedSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(SizeVisitor)
+    }
+}
+
+/// A number of servers: `2` or `"50%"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WordedFloor(pub(crate) Floor);
+
+const FLOOR: &str = "a number of servers such as 2, or a share of the pool such as \"50%\"";
+
+struct FloorVisitor;
+
+impl Visitor<'_> for FloorVisitor {
+    type Value = WordedFloor;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(FLOOR)
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<WordedFloor, E> {
+        match parse_percent(text) {
+            Ok(Size::Percent(percent)) => Ok(WordedFloor(Floor::Percent(percent))),
+            Ok(Size::Count(_)) | Err(_) => Err(E::custom(format!(
+                "`{text}` is not a number of servers{HELP_MARK}write {FLOOR}"
+            ))),
+        }
+    }
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<WordedFloor, E> {
+        match u32::try_from(number) {
+            Ok(count) if count > 0 => Ok(WordedFloor(Floor::Count(count))),
+            Ok(_) | Err(_) => Err(E::custom(format!(
+                "`{number}` is not a number of servers{HELP_MARK}write {FLOOR}; to let a pool run empty use `strategy.allow_downtime`"
+            ))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for WordedFloor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FloorVisitor)
     }
 }
 

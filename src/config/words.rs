@@ -20,6 +20,15 @@ pub(crate) enum Via {
     Direct,
 }
 
+/// What happens to clients that stick to a draining server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sticky {
+    /// They stay as long as the drain waits.
+    Keep,
+    /// They are sent elsewhere when its time is over.
+    Cut,
+}
+
 /// A value that is written as one of a few words.
 pub(crate) trait Vocabulary: Copy + 'static {
     /// Every word with what it means.
@@ -72,6 +81,7 @@ macro_rules! vocabulary {
 }
 
 vocabulary! {
+    Sticky { "keep" => Self::Keep, "cut" => Self::Cut }
     Via { "ssh" => Self::Ssh, "direct" => Self::Direct }
     HostKeyChecking { "strict" => Self::Strict, "accept-new" => Self::AcceptNew }
     Become { "none" => Self::None, "sudo" => Self::Sudo, "doas" => Self::Doas, "sudo-all" => Self::SudoAll }

@@ -66,6 +66,7 @@ pub(super) async fn run(
             hosts: hosts.to_vec(),
         })
         .await;
+    context.traffic.expect(hosts.iter());
     let mut batch = Batch::start(context, number, hosts);
     let verdict = batch.drive(limits).await;
     let reports = if verdict == BatchVerdict::Abandoned {
@@ -230,6 +231,7 @@ impl<'a> Batch<'a> {
         if order == Order::Revert {
             // Before the first record that follows from it.
             self.context.going_back.store(true, Ordering::Relaxed);
+            self.context.traffic.expect(self.members.iter());
         }
         self.orders.send_if_modified(|now| {
             let stricter = order > *now;

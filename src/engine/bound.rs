@@ -1,25 +1,33 @@
 //! How many hosts may be out of traffic now, by what the balancers show (R1).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use super::context::{Context, HostContext};
-use super::traffic::TrafficError;
-use crate::model::{Admin, BalancerName, BalancerSeen, FoundTraffic, HostName, ServerSeen};
+use super::traffic::{Reading, TrafficError};
+use crate::model::{Admin, FoundTraffic, HostName, PoolSeen, ServerName, ServerSeen};
 use crate::plan::{PlannedHost, Standing, refusal};
 
 /// How many of `batch` may be taken out now: the bound less every host of the playbook, outside the batch, that was in traffic when the
 /// plan was made and is not now, whoever or whatever took it out.
 pub(super) async fn room(context: &Context, batch: &[HostName]) -> Result<usize, TrafficError> {
-    let seen = context.traffic.observe_all().await?;
+    Ok(room_in(
+        context,
+        &context.traffic.observe_all().await?,
+        batch,
+    ))
+}
+
+/// The same by one reading. Hosts that this run holds out, or is about to take out, are out whatever the reading shows.
+pub(super) fn room_in(context: &Context, seen: &Reading, batch: &[HostName]) -> usize {
     let members: BTreeSet<&HostName> = batch.iter().collect();
+    let is_out = |host: &PlannedHost| context.traffic.is_held(&host.host) || !is_usable(host, seen);
     let out = context
         .plan
         .hosts
         .iter()
         .filter(|host| host.standing == Standing::InTraffic && !members.contains(&host.host))
-        .filter(|host| !is_usable(host, &seen));
-    Ok(context.plan.max_unavailable.saturating_sub(out.count()))
+        .filter(|host| is_out(host));
+    context.plan.max_unavailable.saturating_sub(out.count())
 }
 
 /// Hosts of `batch` that get requests now: those that taking out takes something away from.
@@ -35,7 +43,7 @@ pub(super) async fn serving(
     Ok(batch.iter().filter(serves).cloned().collect())
 }
 
-fn is_usable(host: &PlannedHost, seen: &BTreeMap<BalancerName, Arc<BalancerSeen>>) -> bool {
+fn is_usable(host: &PlannedHost, seen: &Reading) -> bool {
     host.traffic.iter().any(|entry| {
         let server = seen
             .get(&entry.balancer)
@@ -44,51 +52,79 @@ fn is_usable(host: &PlannedHost, seen: &BTreeMap<BalancerName, Arc<BalancerSeen>
     })
 }
 
-/// Why `host` may not be drained now: a pool that it serves would be left with no usable server.
-pub(super) async fn emptied_by(
+/// Why `host` may not be drained now: a pool that it serves would be left with fewer usable servers than it must keep.
+pub(super) fn emptied_by(
     context: &Context,
+    seen: &Reading,
     host: &HostName,
     servers: &[(FoundTraffic, ServerSeen)],
-) -> Result<Option<String>, TrafficError> {
+) -> Option<String> {
     if context.job.strategy.allow_downtime {
-        return Ok(None);
+        return None;
     }
-    for (entry, seen) in servers {
-        if !seen.usable || entry.admin != Admin::Ready {
+    let out = held_servers(context);
+    for (entry, server) in servers {
+        if !server.usable || entry.admin != Admin::Ready {
             continue;
         }
-        let balancer = context.traffic.observe(&entry.balancer).await?;
-        let others = balancer
-            .pools
-            .get(&entry.pool)
-            .map_or(0, |pool| usable_without(pool, servers, entry));
-        if others == 0 {
-            return Ok(Some(format!(
-                "{} (host `{host}`)",
-                refusal::emptied(entry.balancer.as_str(), &entry.pool)
-            )));
+        let Some(pool) = pool_of(seen, entry) else {
+            continue;
+        };
+        let own = servers.iter().map(|(entry, _)| entry);
+        let leaving: BTreeSet<&ServerName> = own
+            .chain(&out)
+            .filter(|other| other.balancer == entry.balancer && other.pool == entry.pool)
+            .map(|other| &other.server)
+            .collect();
+        let left = usable_without(pool, &leaving);
+        if let Some(reason) = too_few(context, entry, pool, left) {
+            return Some(format!("{reason} (host `{host}`)"));
         }
     }
-    Ok(None)
+    None
 }
 
-fn usable_without(
-    pool: &crate::model::PoolSeen,
-    servers: &[(FoundTraffic, ServerSeen)],
+fn pool_of<'a>(seen: &'a Reading, entry: &FoundTraffic) -> Option<&'a PoolSeen> {
+    seen.get(&entry.balancer)?.pools.get(&entry.pool)
+}
+
+/// Servers of hosts that this run holds out, or is about to take out.
+fn held_servers(context: &Context) -> Vec<FoundTraffic> {
+    let held = context.traffic.held();
+    let hosts = held.iter().filter_map(|name| context.host(name));
+    hosts.flat_map(HostContext::found).collect()
+}
+
+fn usable_without(pool: &PoolSeen, leaving: &BTreeSet<&ServerName>) -> usize {
+    let stays = |(name, seen): &(&ServerName, &ServerSeen)| seen.usable && !leaving.contains(name);
+    pool.servers.iter().filter(stays).count()
+}
+
+/// Why `left` usable servers are too few for a pool: the numbers.
+fn too_few(
+    context: &Context,
     entry: &FoundTraffic,
-) -> usize {
-    let own: BTreeSet<_> = servers
-        .iter()
-        .filter(|(other, _)| other.balancer == entry.balancer && other.pool == entry.pool)
-        .map(|(other, _)| &other.server)
-        .collect();
-    pool.servers
-        .iter()
-        .filter(|(name, seen)| seen.usable && !own.contains(name))
-        .count()
+    pool: &PoolSeen,
+    left: usize,
+) -> Option<String> {
+    let floor = context
+        .job
+        .strategy
+        .traffic
+        .floor(&entry.balancer, &entry.pool);
+    let floor = floor.map(|floor| (floor, floor.of(pool.servers.len())));
+    match floor {
+        _ if left == 0 => Some(refusal::emptied(entry.balancer.as_str(), &entry.pool)),
+        Some((asked, wanted)) if left < wanted => Some(refusal::below(
+            (entry.balancer.as_str(), &entry.pool),
+            (left, wanted),
+            asked,
+        )),
+        Some(_) | None => None,
+    }
 }
 
-/// After the drain: why the host must be given back, since hosts drained side by side, or somebody else, emptied a pool together.
+/// After the drain: why the host must be given back, since hosts drained side by side, or somebody else, took too much of a pool.
 pub(super) async fn left_empty(
     context: &Context,
     host: &HostContext,
@@ -102,12 +138,11 @@ pub(super) async fn left_empty(
         .filter(|(entry, _)| entry.admin == Admin::Ready && entry.usable)
     {
         let balancer = context.traffic.observe(&entry.balancer).await?;
-        if balancer
-            .pools
-            .get(&entry.pool)
-            .is_some_and(|pool| pool.usable() == 0)
-        {
-            return Ok(Some(refusal::emptied(entry.balancer.as_str(), &entry.pool)));
+        let Some(pool) = balancer.pools.get(&entry.pool) else {
+            continue;
+        };
+        if let Some(reason) = too_few(context, entry, pool, pool.usable()) {
+            return Ok(Some(reason));
         }
     }
     Ok(None)

@@ -12,7 +12,8 @@ use super::traffic::Traffic;
 use super::{HostPorts, Job, World};
 use crate::event::{Emitter, EventKind, Level};
 use crate::model::{
-    FoundTraffic, HostFacts, HostName, HostSpec, RecordStep, ReleaseRef, Revision, Target,
+    BalancerName, FoundTraffic, HostFacts, HostName, HostSpec, RecordStep, ReleaseRef, Revision,
+    Target,
 };
 use crate::plan::{Plan, PlannedHost};
 
@@ -36,6 +37,10 @@ pub(super) struct HostContext {
 pub(super) struct HostLedger {
     /// Its servers as they are to be put back. An operator's change meanwhile changes this.
     pub(super) found: Vec<FoundTraffic>,
+    /// Which of them were put into maintenance by rollgate itself, since clients stuck to them.
+    pub(super) cut: Vec<FoundTraffic>,
+    /// Which process of each balancer was told that the host is ready: another one has forgotten, or restored, what it was told.
+    pub(super) told: BTreeMap<BalancerName, String>,
     /// What runs there; `None` while nobody knows.
     pub(super) runs: Option<ReleaseRef>,
     /// How far its record last said it is.
@@ -54,6 +59,8 @@ impl Default for HostLedger {
     fn default() -> Self {
         Self {
             found: Vec::new(),
+            cut: Vec::new(),
+            told: BTreeMap::new(),
             runs: None,
             step: RecordStep::Planned,
             swapped: false,

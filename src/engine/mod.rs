@@ -7,7 +7,8 @@
 //! * [`mod@survey`]: the same for commands that ask what there is to do.
 //! * [`rollout`]: the sequence from plan to end. [`batch`]: one batch and its gate. [`worker`]: one host's task.
 //! * [`steps`]: what each step and undo really does, through the drivers.
-//! * [`lease`]: how old the last confirmation of each host's lock is (R3). [`traffic`]: what is told to balancers, under that lease.
+//! * [`lease`]: how old the last confirmation of each host's lock is (R3). [`traffic`]: what is read from balancers.
+//! * [`telling`]: what is told to them, under that lease. [`gather`]: changes of a batch that share one reload.
 //! * [`watch`]: reads every balancer each second while hosts are held out of traffic.
 //! * [`bound`]: how many hosts may be out now (R1). [`hooks`]: when hooks run and what they are told.
 //! * [`finish`]: records, pruning, unlocking. [`ends`]: what is said about every host at the end. [`outcome`]: from host ends to the rollout's outcome.
@@ -18,6 +19,7 @@ mod conflict;
 mod context;
 mod ends;
 mod finish;
+mod gather;
 mod hooks;
 mod inspect;
 mod lease;
@@ -28,6 +30,7 @@ mod rollout;
 mod staging;
 mod steps;
 mod survey;
+mod telling;
 mod traffic;
 mod watch;
 mod worker;

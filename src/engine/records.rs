@@ -218,7 +218,19 @@ fn was_good(line: &RevisionLine) -> bool {
 /// they were put back. What differs later was changed by somebody else.
 fn left_as(host: &HostContext, step: RecordStep) -> Vec<FoundTraffic> {
     if step != RecordStep::Planned {
-        return host.found();
+        let mut left = host.found();
+        let cut = host.ledger().cut.clone();
+        for entry in &mut left {
+            let is_this = |cut: &FoundTraffic| {
+                cut.balancer == entry.balancer
+                    && cut.pool == entry.pool
+                    && cut.server == entry.server
+            };
+            if cut.iter().any(is_this) {
+                entry.admin = Admin::Maint;
+            }
+        }
+        return left;
     }
     let seen = |entry: &FoundTraffic| {
         let now = host.planned.traffic.iter().find(|now| {

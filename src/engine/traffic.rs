@@ -10,12 +10,11 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
 use super::BalancerPort;
+use super::gather::Gathering;
 use super::lease::Leases;
-use crate::drivers::balancer::{BalancerError, Change};
+use crate::drivers::balancer::BalancerError;
 use crate::drivers::host::HostError;
-use crate::model::{
-    Admin, BalancerName, BalancerSeen, FoundTraffic, HostName, PoolName, ServerSeen,
-};
+use crate::model::{BalancerName, BalancerSeen, FoundTraffic, HostName, PoolName, ServerSeen};
 
 /// The first pause after a balancer did not answer; doubled each time up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -44,14 +43,21 @@ pub(super) enum TrafficError {
 /// also where a clock would show the same instant for both.
 type Snapshot = Option<(u64, Arc<BalancerSeen>)>;
 
+/// What all balancers showed.
+pub(super) type Reading = BTreeMap<BalancerName, Arc<BalancerSeen>>;
+
 /// The balancers of one rollout, and which servers rollgate holds out of traffic.
 #[derive(Debug)]
 pub(super) struct Traffic {
-    balancers: BTreeMap<BalancerName, BalancerPort>,
+    pub(super) balancers: BTreeMap<BalancerName, BalancerPort>,
     pools: BTreeMap<BalancerName, Vec<PoolName>>,
     snapshots: BTreeMap<BalancerName, AsyncMutex<Snapshot>>,
-    leases: Arc<Leases>,
+    pub(super) leases: Arc<Leases>,
     held: Mutex<BTreeSet<HostName>>,
+    /// Hosts of the batch under way that have something to tell yet.
+    pub(super) expected: Mutex<BTreeSet<HostName>>,
+    pub(super) behind: BTreeMap<BalancerName, BTreeSet<HostName>>,
+    pub(super) gatherings: BTreeMap<BalancerName, Gathering>,
     turns: BTreeMap<HostName, AsyncMutex<()>>,
     gate: AsyncMutex<()>,
     tickets: AtomicU64,
@@ -61,20 +67,37 @@ impl Traffic {
     pub(super) fn new(
         balancers: BTreeMap<BalancerName, BalancerPort>,
         pools: BTreeMap<BalancerName, Vec<PoolName>>,
-        hosts: impl Iterator<Item = HostName>,
+        hosts: &BTreeMap<HostName, BTreeSet<BalancerName>>,
         leases: Arc<Leases>,
     ) -> Self {
+        let mut behind: BTreeMap<BalancerName, BTreeSet<HostName>> = BTreeMap::new();
+        for (host, balancers) in hosts {
+            for balancer in balancers {
+                let hosts = behind.entry(balancer.clone()).or_default();
+                hosts.insert(host.clone());
+            }
+        }
         let snapshots = balancers
             .keys()
             .map(|name| (name.clone(), AsyncMutex::default()))
             .collect();
-        let turns = hosts.map(|host| (host, AsyncMutex::default())).collect();
+        let turns = hosts
+            .keys()
+            .map(|host| (host.clone(), AsyncMutex::default()));
+        let turns = turns.collect();
+        let gatherings = balancers
+            .keys()
+            .map(|name| (name.clone(), Gathering::default()));
+        let gatherings = gatherings.collect();
         Self {
             balancers,
             pools,
             snapshots,
             leases,
             held: Mutex::default(),
+            expected: Mutex::default(),
+            behind,
+            gatherings,
             turns,
             gate: AsyncMutex::default(),
             tickets: AtomicU64::new(0),
@@ -130,9 +153,7 @@ impl Traffic {
     }
 
     /// All balancers at once.
-    pub(super) async fn observe_all(
-        &self,
-    ) -> Result<BTreeMap<BalancerName, Arc<BalancerSeen>>, TrafficError> {
+    pub(super) async fn observe_all(&self) -> Result<Reading, TrafficError> {
         let read = |name: &BalancerName| {
             let name = name.clone();
             async move { Ok::<_, TrafficError>((name.clone(), self.observe(&name).await?)) }
@@ -153,67 +174,17 @@ impl Traffic {
         let read = |name: BalancerName| async move {
             Ok::<_, TrafficError>((name.clone(), self.observe(&name).await?))
         };
-        let seen: BTreeMap<BalancerName, Arc<BalancerSeen>> =
-            try_join_all(names.into_iter().map(read))
-                .await?
-                .into_iter()
-                .collect();
-        found
-            .iter()
-            .map(|entry| {
-                let server = seen.get(&entry.balancer).and_then(|balancer| {
-                    balancer.pools.get(&entry.pool)?.servers.get(&entry.server)
-                });
-                server
-                    .map(|server| (entry.clone(), server.clone()))
-                    .ok_or_else(|| TrafficError::Gone {
-                        balancer: entry.balancer.clone(),
-                        pool: entry.pool.clone(),
-                        server: entry.server.clone(),
-                    })
-            })
-            .collect()
+        let seen: Reading = try_join_all(names.into_iter().map(read))
+            .await?
+            .into_iter()
+            .collect();
+        servers_in(&seen, found)
     }
 
-    /// Tells every balancer concerned, side by side, that these servers of `host` are to be in `admin` state; under [`Traffic::turn`].
-    pub(super) async fn tell(
-        &self,
-        host: &HostName,
-        servers: &[FoundTraffic],
-        admin: Admin,
-    ) -> Result<(), TrafficError> {
-        let mut by_balancer: BTreeMap<&BalancerName, Vec<Change>> = BTreeMap::new();
-        for entry in servers {
-            let change = Change {
-                pool: entry.pool.clone(),
-                server: entry.server.clone(),
-                admin,
-                agent: None,
-                weight: if admin == Admin::Ready {
-                    entry.weight
-                } else {
-                    None
-                },
-            };
-            by_balancer.entry(&entry.balancer).or_default().push(change);
-        }
-        let one = |(name, changes): (&BalancerName, Vec<Change>)| {
-            let port = self.balancers.get(name).cloned();
-            async move {
-                let Some(port) = port else { return Ok(()) };
-                patiently(port.patience, || async {
-                    self.leases
-                        .ensure(host)
-                        .await
-                        .map_err(TrafficError::Lease)?;
-                    Ok(port.driver.tell(&changes).await?)
-                })
-                .await
-            }
-        };
-        try_join_all(by_balancer.into_iter().map(one))
-            .await
-            .map(|_| ())
+    /// What identifies the process of a balancer that answered last.
+    pub(super) async fn process(&self, name: &BalancerName) -> Option<String> {
+        let snapshot = self.snapshots.get(name)?.lock().await;
+        snapshot.as_ref().map(|(_, seen)| seen.process.clone())
     }
 
     /// One host's turn to be told about: the worker that enables it and the watch that holds it out never cross.
@@ -263,8 +234,31 @@ impl Traffic {
     }
 }
 
+/// The servers `found` in a reading.
+pub(super) fn servers_in(
+    seen: &Reading,
+    found: &[FoundTraffic],
+) -> Result<Vec<(FoundTraffic, ServerSeen)>, TrafficError> {
+    let one = |entry: &FoundTraffic| {
+        let balancer = seen.get(&entry.balancer);
+        let server = balancer
+            .and_then(|balancer| balancer.pools.get(&entry.pool)?.servers.get(&entry.server));
+        server
+            .map(|server| (entry.clone(), server.clone()))
+            .ok_or_else(|| TrafficError::Gone {
+                balancer: entry.balancer.clone(),
+                pool: entry.pool.clone(),
+                server: entry.server.clone(),
+            })
+    };
+    found.iter().map(one).collect()
+}
+
 /// Tries again while the balancer does not answer and patience lasts.
-async fn patiently<T, F, Fut>(patience: Duration, mut attempt: F) -> Result<T, TrafficError>
+pub(super) async fn patiently<T, F, Fut>(
+    patience: Duration,
+    mut attempt: F,
+) -> Result<T, TrafficError>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, TrafficError>>,

@@ -277,6 +277,7 @@ async fn conclude(
         Ending::Passed | Ending::Returned => {}
     }
     context.traffic.let_go(&name);
+    context.traffic.expect_no_more(&name);
     HostReport {
         host: name,
         ending,

@@ -83,18 +83,23 @@ impl Site {
 
     /// The words that run a command of the user's.
     pub(crate) fn words(&self, command: &Command, privileged: Privileged) -> Vec<String> {
-        let mut words: Vec<String> = match (privileged, self.r#become) {
-            (Privileged::Yes, Become::Sudo) => vec!["sudo".into(), "-n".into(), "--".into()],
-            (Privileged::Yes, Become::Doas) => vec!["doas".into(), "-n".into(), "--".into()],
-            // Under sudo-all the transport runs the whole script as root.
-            (Privileged::Yes, Become::None | Become::SudoAll) | (Privileged::No, _) => Vec::new(),
-        };
-        match command {
-            Command::Argv(argv) => words.extend(argv.iter().cloned()),
-            Command::Shell(text) => words.extend(["sh".into(), "-c".into(), text.clone()]),
-        }
-        words
+        words(self.r#become, command, privileged)
     }
+}
+
+/// The words that run a command of the user's.
+pub(crate) fn words(r#become: Become, command: &Command, privileged: Privileged) -> Vec<String> {
+    let mut words: Vec<String> = match (privileged, r#become) {
+        (Privileged::Yes, Become::Sudo) => vec!["sudo".into(), "-n".into(), "--".into()],
+        (Privileged::Yes, Become::Doas) => vec!["doas".into(), "-n".into(), "--".into()],
+        // Under sudo-all the transport runs the whole script as root.
+        (Privileged::Yes, Become::None | Become::SudoAll) | (Privileged::No, _) => Vec::new(),
+    };
+    match command {
+        Command::Argv(argv) => words.extend(argv.iter().cloned()),
+        Command::Shell(text) => words.extend(["sh".into(), "-c".into(), text.clone()]),
+    }
+    words
 }
 
 /// Whether a command is run through `become`.
@@ -120,6 +125,8 @@ pub(crate) enum Stdin {
 pub(crate) enum Kit {
     /// How to answer, and the fence.
     Base,
+    /// The same, with what tells whether a process is alive.
+    Process,
     /// The same, with what takes locks.
     Lock,
     /// The same as the base, with what changes something.
@@ -132,6 +139,7 @@ impl Kit {
     fn parts(self) -> &'static [&'static str] {
         match self {
             Self::Base => &[BASE],
+            Self::Process => &[BASE, PROC],
             Self::Lock => &[BASE, PROC, LOCK],
             Self::Act => &[BASE, PROC, ACT],
             Self::Command => &[BASE, PROC, ACT, COMMAND],
@@ -153,18 +161,23 @@ impl Draft {
     /// [`ScriptError::Root`] for a root in which nothing may be done.
     pub(crate) fn new(site: &Site) -> Result<Self, ScriptError> {
         let root = site.root()?;
-        let mut draft = Self {
-            text: String::from(
-                "{\nLC_ALL=C; export LC_ALL; PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}:/usr/sbin:/sbin; export PATH; umask 022\n\
-                 TAB='\t'\nNL='\n'\n",
-            ),
-        };
+        let mut draft = Self::rootless();
         draft.value("ROOT", root)?;
         draft.value("STATE", &format!("{root}/.rollgate"))?;
         draft.value("ID", site.rollout.as_str())?;
         draft.value("TOKEN", site.token.as_str())?;
         draft.value("FORMAT", &FORMAT.to_string())?;
         Ok(draft)
+    }
+
+    /// Begins a script that belongs to no folder of releases, and has no fence: whoever sends it has seen to that.
+    pub(crate) fn rootless() -> Self {
+        Self {
+            text: String::from(
+                "{\nLC_ALL=C; export LC_ALL; PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}:/usr/sbin:/sbin; export PATH; umask 022\n\
+                 TAB='\t'\nNL='\n'\n",
+            ),
+        }
     }
 
     /// Sets a variable.
@@ -188,6 +201,25 @@ impl Draft {
             text.push_str(&quote(name, word.as_ref())?);
         }
         text.push_str("; }\n");
+        self.text.push_str(&text);
+        Ok(())
+    }
+
+    /// Defines a function that calls each of `lines`, word by word.
+    pub(crate) fn function(
+        &mut self,
+        name: &str,
+        lines: &[Vec<String>],
+    ) -> Result<(), ScriptError> {
+        let mut text = format!("{name}() {{ :");
+        for line in lines {
+            text.push('\n');
+            for word in line {
+                text.push_str(&quote(name, word)?);
+                text.push(' ');
+            }
+        }
+        text.push_str("\n}\n");
         self.text.push_str(&text);
         Ok(())
     }

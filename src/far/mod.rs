@@ -8,6 +8,7 @@
 //! * [`stage`]: the artifact into its folder.
 //! * [`swap`]: the link and the service.
 //! * [`run`]: hooks and logs. [`fetch`]: a file from there to here.
+//! * [`errands`]: commands of a balancer's, and files that make a host look unfit, for many servers at once.
 //! * [`finish`]: the record, the history, pruning, the end of the lock.
 //! * [`answer`]: lines of `key<TAB>value`, and what an exit code means.
 //! * [`record`]: the texts that a host keeps.
@@ -20,6 +21,7 @@
 
 pub mod answer;
 pub mod draft;
+pub mod errands;
 pub mod fetch;
 pub mod finish;
 pub mod look;

@@ -76,8 +76,10 @@ pub struct CredentialNames {
 pub struct CommandSpec {
     /// One entry a server.
     pub servers: Vec<ServerCommands>,
-    /// How long nothing in flight must be waited for where nobody counts it.
+    /// How long a server that was taken out is not settled yet, whatever is counted.
     pub settle: Duration,
+    /// The folder in which they run here; through a host they run where its shell begins.
+    pub dir: Option<String>,
 }
 
 /// The commands for one server.

@@ -35,8 +35,8 @@ pub use observed::{
 };
 pub use outcome::{ExitStatus, Failure, HostResult, Outcome};
 pub use policy::{
-    DrainPolicy, OnDrainTimeout, OnFailure, Pause, ReadyPolicy, Size, Strategy, Unreachable,
-    VersionCheck,
+    DrainPolicy, Floor, OnDrainTimeout, OnFailure, Pause, PoolPolicy, Ramp, ReadyPolicy, Size,
+    Strategy, TrafficPolicy, Unreachable, VersionCheck,
 };
 pub use record::{
     FoundTraffic, LockOwner, Proof, Record, RecordStep, RevisionLine, RevisionOutcome, RolloutLine,

@@ -60,6 +60,10 @@ impl TrafficState {
 
 /// One server of a pool, as its balancer shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that are independent of one another"
+)]
 pub struct ServerSeen {
     /// What an administrator asked for.
     pub admin: Admin,

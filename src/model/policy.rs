@@ -1,7 +1,10 @@
 //! How a rollout behaves: the checked form of `[strategy]`, `[drain]` and `[ready]`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
+
+use super::{BalancerName, PoolName};
 
 /// A number of hosts, absolute or as a share of the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,89 @@ impl fmt::Display for Size {
             Self::Count(count) => write!(f, "{count}"),
             Self::Percent(percent) => write!(f, "{percent}%"),
         }
+    }
+}
+
+/// The fewest servers of a pool that must stay usable, absolute or as a share of all its servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Floor {
+    /// That many servers; at least 1.
+    Count(u32),
+    /// That share of all servers of the pool, 1 to 100, rounded up.
+    Percent(u8),
+}
+
+impl Floor {
+    /// How many servers of a pool of `total` this is.
+    pub fn of(self, total: usize) -> usize {
+        match self {
+            Self::Count(count) => usize::try_from(count).unwrap_or(usize::MAX),
+            Self::Percent(percent) => (total * usize::from(percent)).div_ceil(100),
+        }
+    }
+}
+
+impl fmt::Display for Floor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+/// How a server gets its requests back: in steps of its weight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ramp {
+    /// Percent of the weight that was found, rising, the last one 100. Never empty.
+    pub steps: Vec<u8>,
+    /// From one step to the next; never zero.
+    pub every: Duration,
+}
+
+impl Ramp {
+    /// What `percent` of `weight` is: at least 1, since 0 would be no traffic at all.
+    pub fn share(weight: u32, percent: u8) -> u32 {
+        let share = u64::from(weight) * u64::from(percent) / 100;
+        u32::try_from(share).unwrap_or(weight).max(1)
+    }
+}
+
+/// What one `[[traffic]]` entry asks beyond naming servers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PoolPolicy {
+    /// Whether clients that stick to a draining server are cut off it (put into maintenance) when `drain.timeout` is over.
+    pub cut_sticky: bool,
+    /// How a server gets its requests back; `None`: at once.
+    pub ramp: Option<Ramp>,
+    /// The fewest usable servers of this pool; `None`: the strategy's.
+    pub min_usable: Option<Floor>,
+}
+
+/// What all `[[traffic]]` entries ask.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrafficPolicy {
+    /// By balancer and pool.
+    pub pools: BTreeMap<(BalancerName, PoolName), PoolPolicy>,
+    /// The fewest usable servers of every pool that does not say its own.
+    pub min_usable: Option<Floor>,
+}
+
+impl TrafficPolicy {
+    /// What is asked of one pool.
+    pub fn pool(&self, balancer: &BalancerName, pool: &PoolName) -> Option<&PoolPolicy> {
+        self.pools.get(&(balancer.clone(), pool.clone()))
+    }
+
+    /// Whether any pool has a floor of its own.
+    pub fn has_floors(&self) -> bool {
+        self.min_usable.is_some() || self.pools.values().any(|pool| pool.min_usable.is_some())
+    }
+
+    /// The floor of one pool, where there is one beyond "not empty".
+    pub fn floor(&self, balancer: &BalancerName, pool: &PoolName) -> Option<Floor> {
+        let own = self.pool(balancer, pool).and_then(|pool| pool.min_usable);
+        own.or(self.min_usable)
     }
 }
 
@@ -83,6 +169,8 @@ pub struct Strategy {
     pub deadline: Duration,
     /// Whether a pool may be left without a usable server.
     pub allow_downtime: bool,
+    /// What `[[traffic]]` asks of each pool.
+    pub traffic: TrafficPolicy,
 }
 
 /// What happens when requests are still in flight after [`DrainPolicy::timeout`].
@@ -136,6 +224,17 @@ pub struct ReadyPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_floor_rounds_up_and_a_share_of_a_weight_is_never_nothing() {
+        assert_eq!(Floor::Percent(50).of(5), 3);
+        assert_eq!(Floor::Percent(1).of(3), 1);
+        assert_eq!(Floor::Percent(100).of(3), 3);
+        assert_eq!(Floor::Count(2).of(9), 2);
+        assert_eq!(Ramp::share(100, 10), 10);
+        assert_eq!(Ramp::share(5, 10), 1);
+        assert_eq!(Ramp::share(256, 50), 128);
+    }
 
     #[test]
     fn percent_rounds_down_but_never_to_zero() {

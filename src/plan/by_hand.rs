@@ -59,7 +59,7 @@ fn chosen(facts: &Facts) -> Plan {
     }
 }
 
-/// Pools that would be left without a usable server.
+/// Pools that would be left with too few usable servers.
 fn emptied(facts: &Facts, going: &[HostName]) -> Vec<String> {
     let mut reasons = Vec::new();
     if facts.strategy.allow_downtime {
@@ -81,6 +81,14 @@ fn emptied(facts: &Facts, going: &[HostName]) -> Vec<String> {
             let lost = ours.filter(usable).count();
             if lost > 0 && lost >= seen.usable() {
                 reasons.push(refusal::emptied(name.as_str(), pool));
+            } else if lost > 0
+                && let Some(asked) = facts.strategy.traffic.floor(name, pool)
+            {
+                let (left, wanted) = (seen.usable() - lost, asked.of(seen.servers.len()));
+                if left < wanted {
+                    let numbers = (left, wanted);
+                    reasons.push(refusal::below((name.as_str(), pool), numbers, asked));
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Facts, Standing};
-use crate::model::{BalancerName, FoundTraffic, HostName, PoolName};
+use crate::model::{BalancerName, Floor, FoundTraffic, HostName, PoolName};
 
 /// One pool of one balancer.
 pub type PoolKey = (BalancerName, PoolName);
@@ -19,6 +19,7 @@ struct Share {
 #[derive(Debug, Clone)]
 pub struct Capacity {
     usable: BTreeMap<PoolKey, usize>,
+    totals: BTreeMap<PoolKey, usize>,
     shares: BTreeMap<PoolKey, BTreeMap<HostName, Share>>,
 }
 
@@ -27,6 +28,7 @@ impl Capacity {
     pub fn new(facts: &Facts, hosts: &[(HostName, Standing, &[FoundTraffic])]) -> Self {
         let mut capacity = Self {
             usable: BTreeMap::new(),
+            totals: BTreeMap::new(),
             shares: BTreeMap::new(),
         };
         for view in &facts.hosts {
@@ -37,6 +39,7 @@ impl Capacity {
                     .get(&target.balancer)
                     .and_then(|seen| seen.pools.get(&target.pool))
                 {
+                    capacity.totals.insert(key.clone(), pool.servers.len());
                     capacity.usable.insert(key, pool.usable());
                 }
             }
@@ -101,25 +104,53 @@ impl Capacity {
     pub fn least(&self, batches: &[Vec<HostName>]) -> Option<(usize, PoolKey)> {
         let mut least: Option<(usize, PoolKey)> = None;
         for (key, before) in &self.usable {
-            let empty = BTreeMap::new();
-            let shares = self.shares.get(key).unwrap_or(&empty);
-            let mut usable = *before;
-            let mut lowest = usable;
-            for batch in batches {
-                let out: usize = batch
-                    .iter()
-                    .filter_map(|host| shares.get(host))
-                    .map(|share| share.usable_now)
-                    .sum();
-                lowest = lowest.min(usable.saturating_sub(out));
-                let members: BTreeSet<HostName> = batch.iter().cloned().collect();
-                usable += Self::gain(shares, &members);
-            }
+            let lowest = self.lowest(key, *before, batches).unwrap_or(*before);
             if *before > 0 && least.as_ref().is_none_or(|(count, _)| lowest < *count) {
                 least = Some((lowest, key.clone()));
             }
         }
         least
+    }
+
+    /// Pools that `batches` would leave with fewer usable servers than `floor` wants at some time: which, how many they would have and
+    /// should have, and what was asked. Pools without a usable server to begin with have nothing to lose.
+    pub fn below(
+        &self,
+        batches: &[Vec<HostName>],
+        floor: impl Fn(&PoolKey) -> Option<Floor>,
+    ) -> Vec<(PoolKey, (usize, usize), Floor)> {
+        let mut below = Vec::new();
+        for (key, before) in &self.usable {
+            let total = self.totals.get(key).copied().unwrap_or_default();
+            let (Some(asked), Some(lowest)) = (floor(key), self.lowest(key, *before, batches))
+            else {
+                continue;
+            };
+            let wanted = asked.of(total);
+            if *before > 0 && lowest < wanted {
+                below.push((key.clone(), (lowest, wanted), asked));
+            }
+        }
+        below
+    }
+
+    /// The fewest usable servers of a pool while some batch takes servers out of it; `None` where none does.
+    fn lowest(&self, key: &PoolKey, before: usize, batches: &[Vec<HostName>]) -> Option<usize> {
+        let empty = BTreeMap::new();
+        let shares = self.shares.get(key).unwrap_or(&empty);
+        let mut usable = before;
+        let mut lowest: Option<usize> = None;
+        for batch in batches {
+            let takes = batch.iter().filter_map(|host| shares.get(host));
+            let out: usize = takes.map(|share| share.usable_now).sum();
+            if out > 0 {
+                let left = usable.saturating_sub(out);
+                lowest = Some(lowest.map_or(left, |lowest| lowest.min(left)));
+            }
+            let members: BTreeSet<HostName> = batch.iter().cloned().collect();
+            usable += Self::gain(shares, &members);
+        }
+        lowest
     }
 
     fn gain(shares: &BTreeMap<HostName, Share>, hosts: &BTreeSet<HostName>) -> usize {

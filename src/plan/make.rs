@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::{Cuttable, cut};
-use super::capacity::Capacity;
+use super::capacity::{Capacity, PoolKey};
 use super::{
     Facts, HostAction, HostView, Plan, PlannedHost, Standing, Start, continued, refusal, release,
     resume, standing,
@@ -187,8 +187,14 @@ pub(super) fn warnings(facts: &Facts) -> Vec<String> {
             .iter()
             .filter(|target| facts.server(target).is_some_and(|seen| seen.sticky))
         {
+            let policy = facts.strategy.traffic.pool(&target.balancer, &target.pool);
+            let then = if policy.is_some_and(|policy| policy.cut_sticky) {
+                "until they are sent elsewhere when `drain.timeout` is over"
+            } else {
+                "and they may fail while it is swapped; `sticky = \"cut\"` sends them elsewhere"
+            };
             let text = format!(
-                "pool `{}` of balancer `{}` has cookie persistence: a draining server still gets the requests of its own clients",
+                "pool `{}` of balancer `{}` has cookie persistence: a draining server still gets the requests of its own clients, {then}",
                 target.pool, target.balancer
             );
             if !warnings.contains(&text) {
@@ -294,6 +300,11 @@ impl<'a> Cutting<'a> {
             && let Some((_, (balancer, pool))) = self.capacity.least(&batches)
         {
             refused.push(refusal::emptied(balancer.as_str(), &pool));
+        } else if !strategy.allow_downtime {
+            let floor = |(balancer, pool): &PoolKey| strategy.traffic.floor(balancer, pool);
+            for ((balancer, pool), numbers, asked) in self.capacity.below(&batches, floor) {
+                refused.push(refusal::below((balancer.as_str(), &pool), numbers, asked));
+            }
         }
         (batches, sick_batches)
     }

@@ -12,11 +12,13 @@
 //! * [`standing`]: whether a host is in traffic, sick, or an operator's.
 //! * [`unfinished`]: rollouts that were cut off. [`resume`]: what their records tell, and where each host begins.
 //! * [`refusal`]: what cannot work, said before anything is touched.
+//! * [`check`]: everything that would be in the way.
 //! * [`document`]: the plan's document for scripts (F15). [`status`] and [`history`]: those of the commands that only look.
 
 pub mod batch;
 pub mod by_hand;
 pub mod capacity;
+pub mod check;
 mod continued;
 pub mod document;
 pub mod history;

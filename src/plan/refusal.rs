@@ -2,7 +2,8 @@
 
 use super::{Facts, HostView, release, resume};
 use crate::model::{
-    Current, HostFacts, PoolName, RecordSeen, Revision, ServerName, TrafficTarget, Unreachable,
+    Current, Floor, HostFacts, PoolName, RecordSeen, Revision, ServerName, TrafficTarget,
+    Unreachable,
 };
 
 /// Room left beside a release: records, logs of commands, the release's own folder.
@@ -193,6 +194,18 @@ fn undo_refusals(facts: &Facts, revision: Revision, reasons: &mut Vec<String>) {
             ));
         }
     }
+}
+
+/// The reason for a pool that would be left with fewer usable servers than were asked for. `numbers`: left, wanted.
+pub fn below(pool: (&str, &PoolName), numbers: (usize, usize), asked: Floor) -> String {
+    let ((balancer, pool), (left, wanted)) = (pool, numbers);
+    let share = match asked {
+        Floor::Count(_) => String::new(),
+        Floor::Percent(_) => format!(" ({asked} of its servers)"),
+    };
+    format!(
+        "pool `{pool}` of balancer `{balancer}` would be left with {left} usable servers, and `min_usable` wants {wanted}{share}; add servers, make batches smaller, or lower `min_usable`"
+    )
 }
 
 /// The reason for a pool that would be left without a usable server.

@@ -90,13 +90,15 @@ fn from_record(record: &Record, target: &TrafficTarget, seen: &ServerSeen) -> Op
             && entry.server == target.server
     };
     let found = record.found.iter().find(matches)?;
-    let expected = if record.stranded.is_none() && holds_out(record.step) {
-        Admin::Drain
+    let left = record.left.iter().find(matches).map(|entry| entry.admin);
+    let is_ours = if record.stranded.is_none() && holds_out(record.step) {
+        // Drained, or, where clients stuck to it, put into maintenance by rollgate itself.
+        seen.admin == Admin::Drain || (seen.admin == Admin::Maint && left == Some(Admin::Maint))
     } else {
         // Not held out at that time: somebody who changed the state since then has taken the host over (R4).
-        record.left.iter().find(matches)?.admin
+        left == Some(seen.admin)
     };
-    (found.admin == Admin::Ready && seen.admin == expected).then(|| found.clone())
+    (found.admin == Admin::Ready && is_ours).then(|| found.clone())
 }
 
 fn as_seen(target: &TrafficTarget, seen: &ServerSeen) -> FoundTraffic {

@@ -4,9 +4,10 @@
 //! stops printing, and the rollout goes on. No reader decides anything.
 //!
 //! * [`json`]: one event a line. * [`plain`]: one line an event, for logs. * [`progress`]: the live display of a terminal.
-//! * [`summary`]: the final table and what to type next. * [`mod@plan`], [`mod@status`], [`mod@history`]: documents of commands that look. * [`diagnostic`]: errors with causes and hints.
+//! * [`summary`]: the final table and what to type next. * [`mod@plan`], [`mod@check`], [`mod@status`], [`mod@history`]: documents of commands that look. * [`diagnostic`]: errors with causes and hints.
 //! * [`table`], [`text`], [`paint`], [`stream`]: what they are written with.
 
+pub mod check;
 pub mod diagnostic;
 pub mod history;
 pub mod json;
@@ -29,6 +30,7 @@ use self::stream::Stream;
 use self::summary::Page;
 use crate::event::Sink;
 use crate::plan::PlanDocument;
+use crate::plan::check::CheckDocument;
 use crate::plan::history::HistoryDocument;
 use crate::plan::status::StatusDocument;
 
@@ -73,6 +75,16 @@ pub fn say(text: &str) {
 pub fn plan(document: &PlanDocument, output: Output, color: bool) -> String {
     let mut said = match output {
         Output::Human | Output::Plain => plan::text(document, on_stdout(color)),
+        Output::Json => plan::json(document),
+    };
+    said.push('\n');
+    said
+}
+
+/// What `check` found, for standard output, as [`plan()`].
+pub fn check(document: &CheckDocument, output: Output, color: bool) -> String {
+    let mut said = match output {
+        Output::Human | Output::Plain => check::text(document, on_stdout(color)),
         Output::Json => plan::json(document),
     };
     said.push('\n');

@@ -207,14 +207,29 @@ async fn a_version_without_weights_says_so_and_does_not_enable() {
 }
 
 #[tokio::test]
-async fn an_agent_check_that_should_be_silenced_is_a_refusal() {
-    let (_haproxy, _, api) = two_pools(3).await;
-    let told = Change {
-        agent: Some(false),
-        ..change("be", "s1", Admin::Drain)
-    };
-    let error = driver(&api.url("")).tell(&[told]).await.unwrap_err();
-    assert!(error.to_string().contains("kind = \"haproxy\""), "{error}");
+async fn agent_checks_are_in_the_way_and_it_says_so_before_anything_is_told() {
+    let config = "
+backend be
+  server s1 127.0.0.1:9 agent-check agent-port 9 agent-inter 100ms
+";
+    let haproxy = Haproxy::start(config).await;
+    for version in [2, 3] {
+        let product = Arc::new(Dataplane::new(version, haproxy.socket("admin.sock")));
+        let api = Api::start(product).await;
+        let balancer = driver(&api.url(""));
+        until("the agent was asked", async || {
+            let seen = balancer.observe(&[pool("be")]).await.unwrap();
+            seen.read_only.is_some_and(|why| why.contains("`be/s1`"))
+        })
+        .await;
+        let told = Change {
+            agent: Some(false),
+            ..change("be", "s1", Admin::Drain)
+        };
+        let error = balancer.tell(&[told]).await.unwrap_err();
+        assert!(error.to_string().contains("kind = \"haproxy\""), "{error}");
+        assert_eq!(seen(&*balancer, "be", "s1").await.admin, Admin::Ready);
+    }
 }
 
 #[tokio::test]

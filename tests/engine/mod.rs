@@ -8,3 +8,4 @@ mod resume;
 mod review;
 mod second_look;
 mod third_look;
+mod traffic;

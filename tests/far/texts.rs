@@ -5,6 +5,7 @@ use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use rollgate::far::errands::{Errand, Errands};
 use rollgate::far::fetch::Fetch;
 use rollgate::far::finish::{Finish, RecordFate, WriteRecord};
 use rollgate::far::look::{BreakLock, Look, Renew, Wish};
@@ -96,8 +97,30 @@ fn scripts(site: &Site) -> Vec<(&'static str, Arc<str>)> {
             .script(site)
             .unwrap(),
         ),
+        ("errands", errands(site).script().unwrap()),
         ("finish", finish.script(site).unwrap()),
     ]
+}
+
+/// Every errand there is. The file is one whose absence a cut script would show.
+fn errands(site: &Site) -> Errands<'_> {
+    static COMMANDS: std::sync::LazyLock<[Command; 2]> = std::sync::LazyLock::new(|| {
+        let words = ["lb", "it's", "drain"].map(str::to_owned);
+        [
+            Command::Argv(words.into()),
+            Command::Shell("lb x".to_owned()),
+        ]
+    });
+    let commands: &'static [Command; 2] = &COMMANDS;
+    Errands {
+        dir: Some(&site.root),
+        r#become: site.r#become,
+        jobs: vec![
+            vec![Errand::Run(&commands[0]), Errand::MarkLook(&site.root)],
+            vec![Errand::MarkPut(&site.root), Errand::MarkTake(&site.root)],
+        ],
+        later: commands.iter().collect(),
+    }
 }
 
 /// Gives `input` to a program; its exit code and what it printed.

@@ -1,7 +1,10 @@
 //! The built `rollgate` on a fleet of real parts: what its users see, and what is really so afterwards.
 
 mod bad_release;
+mod balancers;
+mod by_command;
 mod by_hand;
+mod check;
 mod exclusion;
 mod good_release;
 mod hooks;

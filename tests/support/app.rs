@@ -82,6 +82,10 @@ async fn answer(path: &str, head: &str) -> String {
             tokio::time::sleep(Duration::from_millis(700)).await;
             whole("200 OK", "", "slow")
         }
+        "/slower" => {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            whole("200 OK", "", "slower")
+        }
         _ => whole("200 OK", "", "ok"),
     }
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::lab::document::Document;
+use super::lab::fleet::{Engine, Kind};
 use super::lab::{Finished, Lab, Options, run, signal};
 use super::load::Load;
 
@@ -99,21 +100,25 @@ impl TestLab {
 
     /// The same behind several.
     pub(crate) fn with_balancers(hosts: usize, balancers: usize) -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("rollgate-lab-")
-            .tempdir()
-            .unwrap();
-        let options = Options {
-            dir: dir.path().to_owned(),
-            app: example("app"),
-            hosts,
-            balancers,
-            warmup_ms: 100,
-            size_mb: 0,
-        };
+        let (dir, options) = options(hosts, balancers);
         let lab = Lab::start(options).unwrap();
         lab.make("2.0", &[]).unwrap();
         Self { lab, _dir: dir }
+    }
+
+    /// The same on hosts with systemd, as `deploy` and with sudo; `None`, with a printed reason, where there can be none.
+    pub(crate) fn on_hosts(kind: Kind, hosts: usize) -> Option<Self> {
+        let engine = match Engine::up() {
+            Ok(engine) => engine,
+            Err(reason) => {
+                eprintln!("skipped: {reason}");
+                return None;
+            }
+        };
+        let (dir, options) = options(hosts, 1);
+        let lab = Lab::on_hosts(options, &engine, kind).unwrap();
+        lab.make("2.0", &[]).unwrap();
+        Some(Self { lab, _dir: dir })
     }
 
     /// The lab, to change it.
@@ -123,7 +128,17 @@ impl TestLab {
 
     /// Load through the first balancer.
     pub(crate) fn load(&self) -> Load {
-        Load::start(&example("load"), self.balancers[0].front, self.dir()).unwrap()
+        self.load_with(&[])
+    }
+
+    /// The same with further arguments of the load generator.
+    pub(crate) fn load_with(&self, more: &[&str]) -> Load {
+        Load::start(&example("load"), self.balancers[0].front, self.dir(), more).unwrap()
+    }
+
+    /// The same through another address.
+    pub(crate) fn load_at(&self, front: std::net::SocketAddr) -> Load {
+        Load::start(&example("load"), front, self.dir(), &[]).unwrap()
     }
 
     /// `rollgate deploy` of that playbook, with JSON events.
@@ -352,6 +367,22 @@ impl Said {
             _ => panic!("rollout.finished is not the last event; {self}"),
         }
     }
+}
+
+fn options(hosts: usize, balancers: usize) -> (TempDir, Options) {
+    let dir = tempfile::Builder::new()
+        .prefix("rollgate-lab-")
+        .tempdir()
+        .unwrap();
+    let options = Options {
+        dir: dir.path().to_owned(),
+        app: example("app"),
+        hosts,
+        balancers,
+        warmup_ms: 100,
+        size_mb: 0,
+    };
+    (dir, options)
 }
 
 /// A built example: beside the built `rollgate`, where cargo puts it; built now, where only the tests were built.

@@ -92,6 +92,7 @@ impl Dataplane {
                 ("iweight", 8),
                 ("check_result", 11),
                 ("check_state", 13),
+                ("agent_state", 14),
             ];
             for (key, at) in more {
                 server[key] = number(at);

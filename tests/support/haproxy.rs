@@ -122,6 +122,14 @@ impl Haproxy {
         self.signal(Signal::USR2);
     }
 
+    /// How many workers its master has, old ones included.
+    pub(crate) fn workers(&self) -> usize {
+        let master = self.master.id();
+        let path = format!("/proc/{master}/task/{master}/children");
+        let children = std::fs::read_to_string(path).unwrap();
+        children.split_whitespace().count()
+    }
+
     pub(crate) fn driver(&self) -> Arc<dyn LoadBalancer> {
         driver(&self.socket("admin.sock"), None)
     }

@@ -20,11 +20,17 @@ pub(crate) struct Load {
 
 impl Load {
     /// Starts the `load` example at `program`; its outputs lie in `dir`. It ends by itself after two minutes.
-    pub(crate) fn start(program: &Path, target: SocketAddr, dir: &Path) -> io::Result<Self> {
+    pub(crate) fn start(
+        program: &Path,
+        target: SocketAddr,
+        dir: &Path,
+        more: &[&str],
+    ) -> io::Result<Self> {
         let outputs = dir.join("logs/load");
         let child = Command::new(program)
             .arg(target.to_string())
             .args(["--for", "120"])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(File::create(outputs.with_extension("out"))?)
             .stderr(File::create(outputs.with_extension("err"))?)

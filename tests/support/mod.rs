@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod app;
+pub mod by_command;
 pub mod cli;
 pub mod dataplane;
 pub mod haproxy;

@@ -5,6 +5,7 @@ pub(crate) mod balancers;
 pub(crate) mod choose;
 pub(crate) mod hosts;
 pub(crate) mod policy;
+pub(crate) mod pools;
 pub(crate) mod ready;
 pub(crate) mod release;
 pub(crate) mod run;

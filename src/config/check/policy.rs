@@ -7,7 +7,9 @@ use crate::config::field::{Field, Table};
 use crate::config::schema::playbook::{Drain, Strategy as Shape};
 use crate::config::sizes::Sizes;
 use crate::config::values::{PauseText, Span};
-use crate::model::{DrainPolicy, OnDrainTimeout, OnFailure, Pause, Size, Strategy, Unreachable};
+use crate::model::{
+    DrainPolicy, OnDrainTimeout, OnFailure, Pause, Size, Strategy, TrafficPolicy, Unreachable,
+};
 
 /// A duration, or its default.
 pub(crate) fn span(field: &Field<Span>, default: Duration) -> Duration {
@@ -69,6 +71,10 @@ pub(crate) fn strategy(
             report,
         ),
         allow_downtime: shape.allow_downtime.get().copied().unwrap_or(false),
+        traffic: TrafficPolicy {
+            min_usable: shape.min_usable.get().map(|floor| floor.0),
+            pools: std::collections::BTreeMap::new(),
+        },
     }
 }
 

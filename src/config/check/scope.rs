@@ -43,6 +43,21 @@ pub(crate) const BALANCER: Scope = Scope {
     ],
 };
 
+const NO_RELEASE_HERE: &str = "the balancer's commands are the same for every release: use pool, server, host, address, service, vars or env";
+
+/// What belongs to one server of a balancer: its commands, and its file.
+pub(crate) const BALANCER_SERVER: Scope = Scope {
+    names: &[
+        "pool", "server", "host", "address", "service", "vars", "env",
+    ],
+    refused: &[
+        ("version", NO_RELEASE_HERE),
+        ("revision", NO_RELEASE_HERE),
+        ("release_dir", NO_RELEASE_HERE),
+        ("root", NO_RELEASE_HERE),
+    ],
+};
+
 const NO_RELEASE_YET: &str = "what is rolled out, and where, is the same for every release";
 
 /// `service` and `hosts`.

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::config::check::scope::TRAFFIC;
-use crate::config::check::{Text, required};
+use crate::config::check::{Text, pools, required};
 use crate::config::diagnostic::{FileId, Place, Report, nearest};
 use crate::config::field::{Field, Table};
 use crate::config::merge::Inventory;
 use crate::config::schema::playbook::Traffic as Shape;
 use crate::config::template::Context;
-use crate::model::{BalancerName, HostName, InvalidName, PoolName, ServerName, TrafficTarget};
+use crate::model::{
+    BalancerName, HostName, InvalidName, PoolName, PoolPolicy, ServerName, TrafficTarget,
+};
 
 /// One entry, not rendered yet.
 pub(crate) struct Entry {
@@ -17,6 +19,7 @@ pub(crate) struct Entry {
     balancer: Option<Text>,
     pool: Option<Text>,
     server: Option<Text>,
+    policy: PoolPolicy,
 }
 
 /// Checks that what is required is there.
@@ -50,6 +53,7 @@ pub(crate) fn entries(
                 balancer: required(&shape.balancer, (file, &at), "balancer", "\"edge\"", report),
                 pool: required(&shape.pool, (file, &at), "pool", "\"app\"", report),
                 server,
+                policy: pools::policy(shape, (file, &at), report),
                 at,
             };
             let texts = [&entry.balancer, &entry.pool, &entry.server];
@@ -61,8 +65,13 @@ pub(crate) fn entries(
         .collect()
 }
 
-/// Which host is behind a server already.
-pub(crate) type Taken = BTreeMap<TrafficTarget, HostName>;
+/// What the hosts rendered so far are, and ask of their pools.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    servers: BTreeMap<TrafficTarget, HostName>,
+    /// What is asked of each pool, with the place of the entry.
+    pub(crate) pools: BTreeMap<(BalancerName, PoolName), (Place, PoolPolicy)>,
+}
 
 /// Renders every entry for one host.
 pub(crate) fn targets(
@@ -76,7 +85,7 @@ pub(crate) fn targets(
         let Some(target) = target(entry, (host, context, inventory), report) else {
             continue;
         };
-        if let Some(other) = taken.insert(target.clone(), host.clone()) {
+        if let Some(other) = taken.servers.insert(target.clone(), host.clone()) {
             let server = &target.server;
             let (title, help) = if other == *host {
                 (
@@ -93,6 +102,9 @@ pub(crate) fn targets(
             };
             report.add(entry.at.clone(), title, help);
         }
+        let pool = (target.balancer.clone(), target.pool.clone());
+        let asked = || (entry.at.clone(), entry.policy.clone());
+        taken.pools.entry(pool).or_insert_with(asked);
         targets.push(target);
     }
     targets

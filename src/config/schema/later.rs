@@ -50,26 +50,6 @@ const KEYS: &[(&str, &str, &str)] = &[
         "resources",
         "put the limits into the unit itself, or into a drop-in, and take the table out",
     ),
-    (
-        "traffic",
-        "sticky",
-        "take the key out; `drain.on_timeout` says what happens when requests do not end",
-    ),
-    (
-        "traffic",
-        "ramp",
-        "take the table out; HAProxy's own `slowstart` ramps a server up",
-    ),
-    (
-        "traffic",
-        "min_usable",
-        "take the key out; `max_unavailable` bounds the hosts that are out at once",
-    ),
-    (
-        "strategy",
-        "min_usable",
-        "take the key out; `max_unavailable` bounds the hosts that are out at once",
-    ),
 ];
 
 /// Kinds of releases that come later.

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use crate::config::field::{Family, Field, Shape, Table, known_keys};
-use crate::config::sizes::{Sizes, WordedSize};
+use crate::config::sizes::{Sizes, WordedFloor, WordedSize};
 use crate::config::values::{OneOrMany, PauseText, Span, Words};
-use crate::config::words::{Via, Word};
+use crate::config::words::{Sticky, Via, Word};
 use crate::model::{HookPlace, HookPoint, OnDrainTimeout, OnFailure, Unreachable};
 
 /// The whole file.
@@ -76,6 +76,22 @@ pub(crate) struct Traffic {
     pub pool: Field<String>,
     /// The host's entry there; a template.
     pub server: Field<String>,
+    /// What happens to clients that stick to a draining server.
+    pub sticky: Field<Word<Sticky>>,
+    /// How a server gets its requests back.
+    pub ramp: Field<Table<Ramp>>,
+    /// The fewest usable servers of the pool.
+    pub min_usable: Field<WordedFloor>,
+}
+
+/// `traffic.ramp`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Ramp {
+    /// Percent of the weight found, rising.
+    pub steps: Field<Vec<Field<u8>>>,
+    /// From one step to the next.
+    pub every: Field<Span>,
 }
 
 /// `[strategy]`.
@@ -102,6 +118,8 @@ pub(crate) struct Strategy {
     pub deadline: Field<Span>,
     /// Whether a pool may be emptied.
     pub allow_downtime: Field<bool>,
+    /// The fewest usable servers of every pool.
+    pub min_usable: Field<WordedFloor>,
 }
 
 /// `[drain]`.
@@ -186,6 +204,7 @@ shapes! {
     Release = "release",
     Run = "run",
     Traffic = "traffic",
+    Ramp = "traffic.ramp",
     Strategy = "strategy",
     Drain = "drain",
     Ready = "ready",

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    DrainPolicy, OnDrainTimeout, OnFailure, Pause, ReadyPolicy, Size, Strategy, Unreachable,
-    VersionCheck,
+    BalancerName, DrainPolicy, OnDrainTimeout, OnFailure, Pause, PoolName, PoolPolicy, ReadyPolicy,
+    Size, Strategy, TrafficPolicy, Unreachable, VersionCheck,
 };
 
 #[test]
@@ -21,6 +21,17 @@ fn defaults_are_those_of_the_contract() {
         unreachable: Unreachable::Fail,
         deadline: seconds(1800),
         allow_downtime: false,
+        traffic: TrafficPolicy {
+            pools: [(
+                (
+                    BalancerName::new("edge").unwrap(),
+                    PoolName::new("pool").unwrap(),
+                ),
+                PoolPolicy::default(),
+            )]
+            .into(),
+            min_usable: None,
+        },
     };
     let drain = DrainPolicy {
         timeout: seconds(30),

@@ -2,8 +2,10 @@
 
 mod address;
 mod api;
+mod command;
 mod dataplane;
 mod haproxy;
+mod health;
 mod nginx_plus;
 
 use std::fmt;
@@ -146,6 +148,17 @@ pub fn open(spec: &BalancerSpec, reach: Reach) -> Arc<dyn LoadBalancer> {
             spec.via.clone(),
             reach.via,
         )),
+        BalancerKind::Command(commands) => Arc::new(command::Commands::new(
+            spec.name.clone(),
+            commands.clone(),
+            spec.via.clone(),
+            reach.via,
+        )),
+        BalancerKind::Health(health) => Arc::new(health::Health::new(
+            spec.name.clone(),
+            health.clone(),
+            reach.targets,
+        )),
         BalancerKind::Dataplane(api) => Arc::new(dataplane::Dataplane::new(
             spec.name.clone(),
             api,
@@ -158,7 +171,7 @@ pub fn open(spec: &BalancerSpec, reach: Reach) -> Arc<dyn LoadBalancer> {
             spec.via.clone(),
             reach,
         )),
-        BalancerKind::Nginx(_) | BalancerKind::Command(_) | BalancerKind::Health(_) => {
+        BalancerKind::Nginx(_) => {
             unreachable!("refused by the configuration's check")
         }
     }

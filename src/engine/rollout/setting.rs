@@ -10,7 +10,7 @@ use crate::engine::lease::Leases;
 use crate::engine::traffic::Traffic;
 use crate::engine::{Job, Member, World};
 use crate::event::Emitter;
-use crate::model::{HostFacts, ReleaseRef, Sha256, Target};
+use crate::model::{Admin, FoundTraffic, HostFacts, ReleaseRef, Sha256, Target, TrafficState};
 use crate::plan::{Course, HostAction, Plan, PlannedHost, release};
 
 pub(super) fn context(
@@ -39,10 +39,18 @@ pub(super) fn context(
         });
     let resumed = plan.resumed.as_ref();
     let going_back = resumed.is_some_and(|resumed| resumed.course != Course::Forward);
+    let balancers = |host: &HostContext| {
+        let targets = host.spec.traffic.iter();
+        targets.map(|target| target.balancer.clone()).collect()
+    };
+    let behind = hosts
+        .iter()
+        .map(|(name, host)| (name.clone(), balancers(host)))
+        .collect();
     let traffic = Traffic::new(
         world.balancers.clone(),
         inspect::pools(&job),
-        hosts.keys().cloned(),
+        &behind,
         Arc::clone(&leases),
     );
     Context {
@@ -86,6 +94,7 @@ fn host(
 fn ledger(job: &Job, root: &str, (planned, facts): (&PlannedHost, &HostFacts)) -> HostLedger {
     let mut ledger = HostLedger {
         found: planned.found.clone(),
+        cut: cut_before(planned),
         runs: planned.current.clone(),
         ..HostLedger::default()
     };
@@ -101,6 +110,20 @@ fn ledger(job: &Job, root: &str, (planned, facts): (&PlannedHost, &HostFacts)) -
         }
     }
     ledger
+}
+
+/// Servers that are in maintenance and were found ready: an earlier attempt put them there, since clients stuck to them.
+fn cut_before(planned: &PlannedHost) -> Vec<FoundTraffic> {
+    let is_maint = |entry: &&FoundTraffic| {
+        entry.admin == Admin::Ready
+            && planned.traffic.iter().any(|now| {
+                now.balancer == entry.balancer
+                    && now.pool == entry.pool
+                    && now.server == entry.server
+                    && now.state == TrafficState::Maint
+            })
+    };
+    planned.found.iter().filter(is_maint).cloned().collect()
 }
 
 /// What else reaches the process: of an old revision, what it was then.

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use super::drain::{LONGEST_PAUSE, WHAT, respect_operator, respect_operator_again};
 use super::{StepEnd, StepResult, Turn, traffic_end};
 use crate::engine::bound;
 use crate::engine::context::Context;
-use crate::engine::traffic::TrafficError;
-use crate::model::{Admin, Failure, FoundTraffic, HostName};
+use crate::engine::traffic::{Reading, TrafficError, servers_in};
+use crate::model::{Admin, Failure, FoundTraffic, HostName, ServerSeen};
 use crate::plan::Standing;
 
 /// Which way a host is going when it is taken out.
@@ -21,9 +22,13 @@ pub(super) enum Way {
     Back,
 }
 
-/// What a server is to be while its host is held out: drained, or as an operator left it.
-fn closed(entry: &FoundTraffic) -> Admin {
+/// What a server is to be while its host is held out: drained, in maintenance where clients stuck to it, or as an operator left it.
+fn closed(entry: &FoundTraffic, cut: &[FoundTraffic]) -> Admin {
+    let is_this = |cut: &FoundTraffic| {
+        cut.balancer == entry.balancer && cut.pool == entry.pool && cut.server == entry.server
+    };
     match entry.admin {
+        Admin::Ready if cut.iter().any(is_this) => Admin::Maint,
         Admin::Ready => Admin::Drain,
         Admin::Drain | Admin::Maint => entry.admin,
     }
@@ -35,8 +40,10 @@ pub(in crate::engine) async fn close(
     name: &HostName,
     open: &[FoundTraffic],
 ) -> Result<(), TrafficError> {
+    let cut = context.host(name).map(|host| host.ledger().cut.clone());
+    let cut = cut.unwrap_or_default();
     for admin in [Admin::Drain, Admin::Maint] {
-        let these = open.iter().filter(|entry| closed(entry) == admin);
+        let these = open.iter().filter(|entry| closed(entry, &cut) == admin);
         let these: Vec<FoundTraffic> = these.cloned().collect();
         if !these.is_empty() {
             context.traffic.tell(name, &these, admin).await?;
@@ -57,21 +64,24 @@ pub(super) async fn close_again(turn: &Turn<'_>, open: &[FoundTraffic]) -> StepR
 pub(super) async fn take_out_when_allowed(turn: &mut Turn<'_>, way: Way) -> StepResult {
     let mut started = Instant::now();
     loop {
-        let refused = {
-            let _gate = turn.context.traffic.gate().await;
-            // What was ordered, or lost, while others were asked.
-            turn.pause(Duration::ZERO).await?;
-            match way {
-                Way::Forward => respect_operator(turn).await?,
-                Way::Back => respect_operator_again(turn).await?,
-            }
-            let refused = refused(turn, way).await?;
-            if refused.is_none() {
-                turn.cycle.begin();
-                return take_out(turn).await;
-            }
-            refused
-        };
+        // Read before the gate, so that hosts of a batch share a reading; what others of this run decided since then, `held` tells.
+        let seen = turn.context.traffic.observe_all().await;
+        let seen = seen.map_err(|error| traffic_end(WHAT, error))?;
+        let gate = turn.context.traffic.gate().await;
+        // What was ordered, or lost, while others were asked.
+        turn.pause(Duration::ZERO).await?;
+        let servers = servers_in(&seen, &turn.host.found());
+        let servers = servers.map_err(|error| traffic_end(WHAT, error))?;
+        match way {
+            Way::Forward => respect_operator(turn, &servers).await,
+            Way::Back => respect_operator_again(turn, &servers).await,
+        }
+        let refused = refused(turn, way, (&seen, &servers));
+        if refused.is_none() {
+            turn.cycle.begin();
+            return take_out(turn, gate).await;
+        }
+        drop(gate);
         if way == Way::Back && !is_alone(turn) {
             // Others of this run are on their way back, and each ends in its own time.
             started = Instant::now();
@@ -103,48 +113,44 @@ fn is_alone(turn: &Turn<'_>) -> bool {
 }
 
 /// Why the host may not go now; `None`: it may.
-async fn refused(turn: &Turn<'_>, way: Way) -> StepResult<Option<Refusal>> {
-    let end = |error| traffic_end(WHAT, error);
+fn refused(
+    turn: &Turn<'_>,
+    way: Way,
+    (seen, servers): (&Reading, &[(FoundTraffic, ServerSeen)]),
+) -> Option<Refusal> {
     let context = turn.context;
-    let servers = context
-        .traffic
-        .servers(&turn.host.found())
-        .await
-        .map_err(end)?;
-    let serves = servers.iter().any(|(_, seen)| seen.usable);
-    if !serves {
+    if !servers.iter().any(|(_, seen)| seen.usable) {
         // It takes nothing away from anybody.
-        return Ok(None);
+        return None;
     }
-    if let Some(reason) = bound::emptied_by(context, turn.name, &servers)
-        .await
-        .map_err(end)?
-    {
-        let by_others = false;
-        return Ok(Some(Refusal { reason, by_others }));
+    if let Some(reason) = bound::emptied_by(context, seen, turn.name, servers) {
+        let by_others = context.job.strategy.traffic.has_floors();
+        return Some(Refusal { reason, by_others });
     }
     if turn.host.planned.standing != Standing::InTraffic {
-        return Ok(None);
+        return None;
     }
     let this = std::slice::from_ref(turn.name);
-    let room = bound::room(context, this).await.map_err(end)?;
+    let room = bound::room_in(context, seen, this);
     if room > 0 || (way == Way::Back && is_alone(turn)) {
-        return Ok(None);
+        return None;
     }
     let most = context.plan.max_unavailable;
-    Ok(Some(Refusal {
+    Some(Refusal {
         reason: format!("{most} hosts, the most allowed, are out of traffic already"),
         by_others: true,
-    }))
+    })
 }
 
-/// Tells every balancer, and lets the watch keep it so.
-async fn take_out(turn: &Turn<'_>) -> StepResult {
+/// Tells every balancer, and lets the watch keep it so. From here on the host counts as out, so the gate is open for others while the
+/// balancers are told: where that costs a reload, hosts of a batch share it.
+async fn take_out(turn: &Turn<'_>, gate: MutexGuard<'_, ()>) -> StepResult {
     let _turn = turn.context.traffic.turn(turn.name).await;
     let mut ours = turn.host.found();
     ours.retain(|entry| entry.admin == Admin::Ready);
     turn.host.ledger().enabled = false;
     turn.context.traffic.hold(turn.name);
+    drop(gate);
     let told = turn
         .context
         .traffic

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::cut;
 use super::doors::{Way, close_again, take_out_when_allowed};
 use super::{StepEnd, StepResult, Turn, traffic_end};
 use crate::cycle::gate::human;
@@ -14,6 +15,9 @@ use crate::model::{Admin, Failure, FoundTraffic, OnDrainTimeout, RecordStep, Ser
 
 /// Nothing in flight must be seen twice in a row: a request that was on its way to the server when it was drained shows up in between.
 const CALM_READINGS: u32 = 2;
+
+/// For how long nothing may be in flight on a server that clients stick to: they come back between two thoughts.
+const STICKY_CALM: Duration = Duration::from_secs(1);
 
 /// The first pause between two readings; doubled each time up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -33,7 +37,7 @@ pub(in crate::engine) async fn drain(turn: &mut Turn<'_>) -> StepResult {
     let ((), written) = futures::join!(turn.say(kind), turn.write_record(&record));
     written?;
     take_out_when_allowed(turn, Way::Forward).await?;
-    if let Some(left) = wait_until_idle(turn, turn.context.job.drain.timeout, true).await? {
+    if let Some(left) = wait_until_idle(turn, wait_of(turn, true, Some(RecordStep::Drain))).await? {
         let text = format!(
             "{left} requests were still in flight after {}",
             human(turn.context.job.drain.timeout)
@@ -72,7 +76,7 @@ pub(in crate::engine) async fn drain_by_hand(turn: &mut Turn<'_>) -> StepResult 
     })
     .await;
     take_out_when_allowed(turn, Way::Forward).await?;
-    if let Some(left) = wait_until_idle(turn, turn.context.job.drain.timeout, false).await? {
+    if let Some(left) = wait_until_idle(turn, wait_of(turn, false, None)).await? {
         let limit = human(turn.context.job.drain.timeout);
         let text =
             format!("it is out of traffic, but {left} requests were still in flight after {limit}");
@@ -99,7 +103,8 @@ pub(in crate::engine) async fn drain_again(turn: &mut Turn<'_>) -> StepResult {
     let record = turn.context.record(turn.host, RecordStep::SwapBack);
     turn.write_record(&record).await?;
     take_out_when_allowed(turn, Way::Back).await?;
-    if let Some(left) = wait_until_idle(turn, turn.context.job.drain.timeout, false).await? {
+    let wait = wait_of(turn, false, Some(RecordStep::SwapBack));
+    if let Some(left) = wait_until_idle(turn, wait).await? {
         turn.context
             .warn(
                 Some(turn.name),
@@ -118,16 +123,10 @@ pub(in crate::engine) async fn drain_again(turn: &mut Turn<'_>) -> StepResult {
 }
 
 /// A server that somebody took out since the plan was made is an operator's: it is put back as that person left it (R4).
-pub(super) async fn respect_operator(turn: &Turn<'_>) -> StepResult {
-    let servers = turn
-        .context
-        .traffic
-        .servers(&turn.host.found())
-        .await
-        .map_err(|error| traffic_end(WHAT, error))?;
+pub(super) async fn respect_operator(turn: &Turn<'_>, servers: &[(FoundTraffic, ServerSeen)]) {
     let held = turn.context.traffic.is_held(turn.name);
     let inherited = turn.host.planned.found.clone();
-    for (entry, seen) in &servers {
+    for (entry, seen) in servers {
         let was_out_at_plan = turn.host.planned.traffic.iter().any(|at_plan| {
             at_plan.balancer == entry.balancer
                 && at_plan.pool == entry.pool
@@ -148,26 +147,26 @@ pub(super) async fn respect_operator(turn: &Turn<'_>) -> StepResult {
             leave_out(turn, entry, seen.admin);
         }
     }
-    Ok(())
 }
 
 /// The same after the host was put back: whoever took it out since then is not rollgate.
-pub(super) async fn respect_operator_again(turn: &Turn<'_>) -> StepResult {
+pub(super) async fn respect_operator_again(
+    turn: &Turn<'_>,
+    servers: &[(FoundTraffic, ServerSeen)],
+) {
     if !turn.host.ledger().enabled {
-        return Ok(());
+        return;
     }
-    let servers = turn.context.traffic.servers(&turn.host.found()).await;
-    for (entry, seen) in servers.map_err(|error| traffic_end(WHAT, error))? {
+    for (entry, seen) in servers {
         if entry.admin == Admin::Ready && seen.admin != Admin::Ready {
             let text = format!(
                 "`{}/{}` was taken out of traffic by somebody else: it is taken back and stays out",
                 entry.pool, entry.server
             );
             turn.context.warn(Some(turn.name), text).await;
-            leave_out(turn, &entry, seen.admin);
+            leave_out(turn, entry, seen.admin);
         }
     }
-    Ok(())
 }
 
 fn is_out(state: crate::model::TrafficState) -> bool {
@@ -189,15 +188,30 @@ pub(super) fn leave_out(turn: &Turn<'_>, entry: &FoundTraffic, admin: Admin) {
     }
 }
 
-/// Waits until no balancer shows anything in flight. `Some`: how much is left when `limit` passed.
-async fn wait_until_idle(
-    turn: &mut Turn<'_>,
+fn wait_of(turn: &Turn<'_>, guards_capacity: bool, step: Option<RecordStep>) -> Wait {
+    Wait {
+        limit: turn.context.job.drain.timeout,
+        guards_capacity,
+        step,
+    }
+}
+
+/// What is asked of a wait until nothing is in flight.
+#[derive(Clone, Copy)]
+struct Wait {
+    /// For how long; clients that stick are then cut off, where that is asked for, and get as long again.
     limit: Duration,
-    guard_capacity: bool,
-) -> StepResult<Option<u64>> {
-    let started = Instant::now();
-    let (mut calm, mut pause) = (0, FIRST_PAUSE);
-    let mut guard = guard_capacity;
+    /// Whether the host is given back when too little of a pool is left.
+    guards_capacity: bool,
+    /// How far the host's record is to say it is; `None`: it has none.
+    step: Option<RecordStep>,
+}
+
+/// Waits until no balancer shows anything in flight. `Some`: how much is left when the limit passed.
+async fn wait_until_idle(turn: &mut Turn<'_>, wait: Wait) -> StepResult<Option<u64>> {
+    let mut started = Instant::now();
+    let (mut calm, mut pause) = (Calm::default(), FIRST_PAUSE);
+    let mut guard = wait.guards_capacity;
     loop {
         let servers = turn
             .context
@@ -219,22 +233,50 @@ async fn wait_until_idle(
         };
         let open: Vec<FoundTraffic> = servers.iter().filter_map(is_open).collect();
         let left: u64 = servers.iter().map(|(_, seen)| seen.in_flight).sum();
+        let settling = servers.iter().any(|(_, seen)| seen.settling);
+        let due = cut::due(turn.context, &servers);
+        let is_over = started.elapsed() >= wait.limit;
         if !open.is_empty() {
             close_again(turn, &open).await?;
-            calm = 0;
-        } else if left == 0 {
-            calm += 1;
-            if calm >= CALM_READINGS {
-                return Ok(None);
-            }
-        } else {
-            calm = 0;
         }
-        if started.elapsed() >= limit {
-            return Ok(Some(left));
+        let is_calm = open.is_empty() && left == 0 && !settling;
+        let is_sticky =
+            |(_, seen): &(FoundTraffic, ServerSeen)| seen.sticky && seen.admin == Admin::Drain;
+        let calm_enough = calm.take(is_calm, servers.iter().any(is_sticky));
+        if (calm_enough || is_over) && !due.is_empty() {
+            cut::cut(turn, due, wait.step).await?;
+            (calm, started) = (Calm::default(), Instant::now());
+            continue;
+        }
+        if calm_enough {
+            return Ok(None);
+        }
+        if is_over {
+            return Ok(Some(left.max(u64::from(settling))));
         }
         turn.pause(if left == 0 { FIRST_PAUSE } else { pause })
             .await?;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// For how long nothing was in flight.
+#[derive(Default)]
+struct Calm {
+    readings: u32,
+    since: Option<Instant>,
+}
+
+impl Calm {
+    /// Takes one reading; returns whether it was calm for long enough. Clients that stick to the server come at any time, so there it
+    /// must be calm for longer.
+    fn take(&mut self, is_calm: bool, is_sticky: bool) -> bool {
+        if !is_calm {
+            *self = Self::default();
+            return false;
+        }
+        self.readings += 1;
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.readings >= CALM_READINGS && (!is_sticky || since.elapsed() >= STICKY_CALM)
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::drain::leave_out;
 use super::prove::prove_current;
-use super::{StepEnd, StepResult, Turn, traffic_end};
+use super::{StepEnd, StepResult, Turn, cut, ramp, reset, traffic_end};
 use crate::cycle::gate::human;
 use crate::engine::context::Stopwatch;
 use crate::event::EventKind;
@@ -23,6 +23,15 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// Puts the host back on the new release.
 pub(in crate::engine) async fn enable(turn: &mut Turn<'_>) -> StepResult {
     put_back(turn, RecordStep::Enable, true).await
+}
+
+/// How a server's weight is put back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weights {
+    /// As found, at once.
+    AsFound,
+    /// By the steps of its ramp.
+    Ramp,
 }
 
 /// Puts the host into traffic for a person, whoever took it out, once what runs there is ready (R2).
@@ -80,11 +89,24 @@ async fn put_back(turn: &mut Turn<'_>, step: RecordStep, wait: bool) -> StepResu
     };
     let ((), written) = futures::join!(turn.say_step(kind), turn.write_record(&record));
     written?;
-    tell_ready(turn).await?;
+    let weights = match step {
+        RecordStep::Enable => Weights::Ramp,
+        RecordStep::Planned
+        | RecordStep::Drain
+        | RecordStep::Swap
+        | RecordStep::SwapBack
+        | RecordStep::Restore
+        | RecordStep::Passed
+        | RecordStep::Stranded => Weights::AsFound,
+    };
+    let told = tell_ready(turn, weights).await?;
     if wait {
         wait_until_usable(turn).await?;
     }
     turn.host.ledger().enabled = true;
+    if weights == Weights::Ramp {
+        ramp::climb(turn, &told).await?;
+    }
     let seconds = turn.host.spent("enable", watch.elapsed());
     turn.say_step(EventKind::HostEnabled {
         host: turn.name.clone(),
@@ -96,22 +118,25 @@ async fn put_back(turn: &mut Turn<'_>, step: RecordStep, wait: bool) -> StepResu
 }
 
 /// Tells the balancers, but for those where an operator took the server further out meanwhile.
-async fn tell_ready(turn: &mut Turn<'_>) -> StepResult {
+async fn tell_ready(turn: &mut Turn<'_>, weights: Weights) -> StepResult<Vec<FoundTraffic>> {
     let traffic = &turn.context.traffic;
     let _turn = traffic.turn(turn.name).await;
     let servers = traffic
         .servers(&turn.host.found())
         .await
         .map_err(|error| traffic_end(WHAT, error))?;
-    let ready: Vec<FoundTraffic> = servers
+    let is_theirs = |(entry, seen): &&(FoundTraffic, ServerSeen)| {
+        seen.admin == Admin::Maint && !cut::was_cut(turn, entry)
+    };
+    let ours = servers
         .iter()
-        .filter(|(entry, seen)| entry.admin == Admin::Ready && seen.admin != Admin::Maint)
-        .map(as_change)
+        .filter(|(entry, _)| entry.admin == Admin::Ready);
+    let (theirs, ours): (Vec<_>, Vec<_>) = ours.partition(is_theirs);
+    let ready: Vec<FoundTraffic> = ours
+        .iter()
+        .map(|server| as_change(turn, server, weights))
         .collect();
-    for (entry, _) in servers
-        .iter()
-        .filter(|(entry, seen)| entry.admin == Admin::Ready && seen.admin == Admin::Maint)
-    {
+    for (entry, _) in theirs {
         let text = format!(
             "`{}/{}` was put into maintenance by somebody else: it stays so",
             entry.pool, entry.server
@@ -124,16 +149,24 @@ async fn tell_ready(turn: &mut Turn<'_>) -> StepResult {
     traffic
         .tell(turn.name, &ready, Admin::Ready)
         .await
-        .map_err(|error| traffic_end(WHAT, error))
+        .map_err(|error| traffic_end(WHAT, error))?;
+    turn.host.ledger().cut.clear();
+    reset::note(turn, &ready).await;
+    Ok(ours.iter().map(|(entry, _)| entry.clone()).collect())
 }
 
-/// A weight is told only where it is not what was found.
-fn as_change((entry, seen): &(FoundTraffic, ServerSeen)) -> FoundTraffic {
-    let weight = if seen.weight == entry.weight {
-        None
-    } else {
-        entry.weight
+/// A weight is told only where it is not what was found, or where it is to rise in steps.
+fn as_change(
+    turn: &Turn<'_>,
+    (entry, seen): &(FoundTraffic, ServerSeen),
+    weights: Weights,
+) -> FoundTraffic {
+    let first = match weights {
+        Weights::Ramp => ramp::first_weight(turn.context, entry),
+        Weights::AsFound => None,
     };
+    let wanted = first.or(entry.weight);
+    let weight = wanted.filter(|_| seen.weight != wanted);
     FoundTraffic {
         weight,
         ..entry.clone()
@@ -152,6 +185,9 @@ async fn wait_until_usable(turn: &mut Turn<'_>) -> StepResult {
             .servers(&turn.host.found())
             .await
             .map_err(|error| traffic_end(WHAT, error))?;
+        if reset::tell_again(turn, &servers).await? {
+            continue;
+        }
         for (entry, seen) in servers
             .iter()
             .filter(|(entry, seen)| entry.admin == Admin::Ready && seen.admin != Admin::Ready)

@@ -3,10 +3,13 @@
 //! Every step follows the same order: say it (the journal holds the intent), write the host's record (which confirms the lock), act, and
 //! say the outcome. Waits end early when the batch orders something that changes the host's course; acts never do.
 
+mod cut;
 pub(super) mod doors;
 mod drain;
 mod enable;
 mod prove;
+mod ramp;
+mod reset;
 mod soak;
 mod swap;
 

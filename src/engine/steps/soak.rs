@@ -59,6 +59,9 @@ async fn in_traffic(turn: &Turn<'_>) -> StepResult<Result<(), String>> {
         .servers(&turn.host.found())
         .await
         .map_err(|error| traffic_end(what, error))?;
+    if super::reset::tell_again(turn, &servers).await? {
+        return Ok(Err("ready, but a balancer had to be told again".to_owned()));
+    }
     let unfit = servers.iter().find(|(entry, seen)| {
         entry.admin == Admin::Ready && seen.admin == Admin::Ready && !seen.usable
     });

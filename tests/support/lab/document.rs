@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 
 use super::range::{APP, SSH};
-use super::{Lab, SERVICE};
+use super::{Lab, SERVICE, fleet, fleet_lab};
 
 /// A TOML file in the making: sections of keys, and text that follows them.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,13 @@ impl Document {
         let keys = self.section(section);
         keys.retain(|(name, _)| name != key);
         keys.push((key.to_owned(), value.into()));
+        self
+    }
+
+    /// Takes a key away.
+    #[must_use]
+    pub(crate) fn without(mut self, section: &str, key: &str) -> Self {
+        self.section(section).retain(|(name, _)| name != key);
         self
     }
 
@@ -84,7 +91,7 @@ fn stop_script(home: &impl Display) -> String {
     )
 }
 
-fn multiline(text: &str) -> String {
+pub(crate) fn multiline(text: &str) -> String {
     format!("'''\n{text}'''")
 }
 
@@ -125,15 +132,19 @@ impl Lab {
         let total = self.hosts.len();
         let width = super::width(total);
         let range = format!("hosts.\"web-[{:0width$}:{total:0width$}]\"", 1);
+        let (ssh, address, app) = match &self.fleet {
+            Some(fleet) => (22, fleet.template(), fleet::APP),
+            None => (SSH, self.range.template(), APP),
+        };
         let mut document = Document::default()
             .set("ssh", "user", quoted(&self.user))
-            .set("ssh", "port", SSH.to_string())
+            .set("ssh", "port", ssh.to_string())
             .set("ssh", "identity_files", format!("[\"{dir}/keys/client\"]"))
             .set("ssh", "known_hosts", format!("[\"{dir}/known_hosts\"]"))
             .set("ssh", "ssh_config", "false")
             .set("ssh", "connect_timeout", quoted("5s"))
-            .set(&range, "address", quoted(self.range.template()))
-            .set(&range, "vars", format!("{{ port = {APP} }}"))
+            .set(&range, "address", quoted(address))
+            .set(&range, "vars", format!("{{ port = {app} }}"))
             .set("groups.web", "hosts", "[\"web-*\"]");
         for balancer in &self.balancers {
             let section = format!("balancers.{}", balancer.name);
@@ -182,6 +193,9 @@ impl Lab {
             );
             document = document.and(&entry);
         }
-        document
+        match &self.fleet {
+            Some(_) => fleet_lab::on_hosts(document),
+            None => document,
+        }
     }
 }

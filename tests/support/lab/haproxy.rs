@@ -38,7 +38,8 @@ fn configuration(lab: &Lab, balancer: &LabBalancer) -> String {
            timeout connect 2s\n  \
            timeout client 60s\n  \
            timeout server 60s\n  \
-           timeout check 1s\n\
+           timeout check 1s\n  \
+           option idle-close-on-response\n\
          frontend front\n  \
            bind {front}\n  \
            default_backend {SERVICE}\n\

@@ -1,4 +1,5 @@
-//! A fleet on loopback, of real parts: `sshd`s, HAProxy, and the example application, in about a second.
+//! A fleet on loopback, of real parts: `sshd`s, HAProxy, and the example application, in about a second. Or one of hosts with systemd
+//! in containers, behind the same HAProxy, in some seconds: see [`fleet`].
 //!
 //! Every "host" is an address in a range of 127/8 that belongs to this lab alone (see [`range`]), with a folder of its own, so that
 //! labs stand side by side and hosts differ in everything but the kernel. One `sshd` serves 16 addresses, all that it takes.
@@ -12,6 +13,8 @@
 //! Nothing of it outlives its process, however that ends: see [`reaper`].
 
 pub(crate) mod document;
+pub(crate) mod fleet;
+mod fleet_lab;
 mod haproxy;
 mod process;
 mod range;
@@ -26,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use fleet::Fleet;
 use process::Daemon;
 pub(crate) use process::{Finished, finish, pause, run, signal, wait_until};
 use range::Range;
@@ -88,6 +92,8 @@ pub(crate) struct Lab {
     user: String,
     /// Started again and again when a test asks for it, so kept.
     daemons: Vec<Daemon>,
+    /// The hosts in containers, where these are not on loopback.
+    pub(crate) fleet: Option<Fleet>,
     // Fields are dropped in this order: the range is given back when nothing uses it any more.
     reaper: Reaper,
     range: Range,
@@ -107,6 +113,7 @@ impl Lab {
             balancers: balancers(&options, &range),
             user: user.trim().to_owned(),
             daemons: Vec::new(),
+            fleet: None,
             options,
             reaper,
             range,
@@ -121,14 +128,22 @@ impl Lab {
         }
         // A server that is not ready at HAProxy's first check is down at once, and noise in its log.
         lab.wait_until(|lab| lab.versions().iter().all(|version| version == FIRST))?;
-        for balancer in lab.balancers.clone() {
-            let daemon = haproxy::start(&lab, &balancer)?;
-            lab.keep(daemon)?;
-        }
-        lab.wait_until(Self::is_up)?;
-        fs::write(lab.inventory_path(), lab.inventory().to_string())?;
-        fs::write(lab.dir().join("playbook.toml"), lab.playbook().to_string())?;
+        lab.open()?;
         Ok(lab)
+    }
+
+    /// Puts the balancers in front of hosts that are ready, and writes the first inventory and playbook.
+    fn open(&mut self) -> io::Result<()> {
+        for balancer in self.balancers.clone() {
+            let daemon = haproxy::start(self, &balancer)?;
+            self.keep(daemon)?;
+        }
+        self.wait_until(Self::is_up)?;
+        fs::write(self.inventory_path(), self.inventory().to_string())?;
+        fs::write(
+            self.dir().join("playbook.toml"),
+            self.playbook().to_string(),
+        )
     }
 
     /// Where everything lies.
@@ -189,6 +204,28 @@ impl Lab {
         process::kill_children(&servers)
     }
 
+    /// Reloads a HAProxy, as `systemctl reload` does, with its file changed by `edit`.
+    pub(crate) fn reload(&self, balancer: &str, edit: impl Fn(String) -> String) {
+        let file = self.dir().join(format!("{balancer}.cfg"));
+        if let Ok(text) = fs::read_to_string(&file) {
+            drop(fs::write(&file, edit(text)));
+        }
+        for daemon in self.daemons.iter().filter(|one| one.name() == balancer) {
+            daemon.signal(rustix::process::Signal::USR2);
+        }
+    }
+
+    /// Ends a balancer for good.
+    pub(crate) fn stop_balancer(&mut self, balancer: &str) {
+        self.daemons.retain_mut(|daemon| {
+            let is_it = daemon.name() == balancer;
+            if is_it {
+                daemon.stop();
+            }
+            !is_it
+        });
+    }
+
     fn prepare_folders(&self) -> io::Result<()> {
         for name in ["bin", "keys", "logs", "artifacts", "home", "state"] {
             fs::create_dir_all(self.dir().join(name))?;
@@ -228,7 +265,7 @@ impl Lab {
             self.servers(balancer)
                 .is_ok_and(|seen| seen.values().all(|server| server.is_usable()))
         };
-        self.balancers.iter().all(is_usable) && sshd::answer(self)
+        self.balancers.iter().all(is_usable) && (self.fleet.is_some() || sshd::answer(self))
     }
 
     fn wait_until(&self, is_so: impl Fn(&Self) -> bool) -> io::Result<()> {

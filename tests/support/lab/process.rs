@@ -38,6 +38,11 @@ impl Daemon {
         self.child.id()
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, which: rustix::process::Signal) {
+        signal(&self.child, which);
+    }
+
     /// Ends it: TERM, and KILL where that did not help within 2 s.
     pub(crate) fn stop(&mut self) {
         signal(&self.child, rustix::process::Signal::TERM);

@@ -54,15 +54,15 @@ impl LoadBalancer for FakeBalancer {
                         Health::Down
                     },
                     usable,
-                    in_flight: if server.admin == Admin::Ready {
-                        0
-                    } else {
-                        sim.hosts[name].in_flight
+                    in_flight: match server.admin {
+                        Admin::Ready => 0,
+                        Admin::Maint if sim.sticky => 0,
+                        Admin::Drain | Admin::Maint => sim.hosts[name].in_flight,
                     },
                     weight: Some(server.weight),
-                    sticky: false,
+                    sticky: sim.sticky,
                     settling: false,
-                    agent: false,
+                    agent: server.agent,
                     tracks: None,
                 };
                 (ServerName::new(name).unwrap(), seen)
@@ -86,12 +86,21 @@ impl LoadBalancer for FakeBalancer {
         })
     }
 
+    fn gathers(&self) -> bool {
+        lock(&self.sim).gathers
+    }
+
     fn enable_by_hand(&self, pool: &PoolName, server: &ServerName) -> String {
         format!("enable {pool}/{server}")
     }
 }
 
 fn tell(sim: &mut Sim, changes: &[Change]) {
+    let told = changes.iter().map(|change| {
+        let name = change.server.as_str().to_owned();
+        (name, change.admin, change.weight, change.agent)
+    });
+    sim.told.push(told.collect());
     for change in changes {
         let name = change.server.as_str().to_owned();
         let host = &sim.hosts[&name];
@@ -107,6 +116,7 @@ fn tell(sim: &mut Sim, changes: &[Change]) {
         }
         let server = sim.servers.get_mut(&name).unwrap();
         server.admin = change.admin;
+        server.agent = change.agent.unwrap_or(server.agent);
         if let Some(weight) = change.weight {
             server.weight = weight;
         }

@@ -69,9 +69,14 @@ pub struct SimHost {
 pub struct SimServer {
     pub admin: Admin,
     pub weight: u32,
+    /// Whether an agent check runs for it.
+    pub agent: bool,
     /// Whether it was usable when the rollout began.
     pub was_usable: bool,
 }
+
+/// One thing that the balancer was told: server, state, weight, agent check.
+pub type Told = (String, Admin, Option<u32>, Option<bool>);
 
 /// Everything.
 #[derive(Debug, Default)]
@@ -91,6 +96,12 @@ pub struct Sim {
     /// The most servers that were out at a time, whoever took them out.
     pub most_out_of_all: usize,
     pub balancer_down: bool,
+    /// Whether telling the balancer is costly, so that changes of a batch are told together.
+    pub gathers: bool,
+    /// Whether clients stick to servers: requests in flight on a draining one never end.
+    pub sticky: bool,
+    /// What the balancer was told, call by call: server, state, weight, agent check.
+    pub told: Vec<Vec<Told>>,
     /// When the locks of others were last renewed, ago.
     pub lock_age: Duration,
     /// What this machine says about the processes of others.
@@ -197,6 +208,7 @@ impl Fleet {
                 SimServer {
                     admin: Admin::Ready,
                     weight: 100,
+                    agent: false,
                     was_usable: true,
                 },
             );
@@ -344,6 +356,7 @@ fn job(count: usize) -> Job {
             unreachable: Unreachable::Fail,
             deadline: Duration::from_secs(1800),
             allow_downtime: false,
+            traffic: TrafficPolicy::default(),
         },
         drain: DrainPolicy {
             timeout: Duration::from_secs(30),

@@ -7,6 +7,7 @@ mod haproxy;
 mod health;
 mod nginx;
 mod nginx_plus;
+mod servers;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::model::{BalancerKind, BalancerSpec, HostName, HostSpec};
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Every kind with its check.
-const KINDS: [(&str, fn(&Draft<'_>, &mut Report) -> Option<BalancerKind>); 6] = [
+const KINDS: [(&str, Check); 6] = [
     ("haproxy", haproxy::check),
     ("nginx", nginx::check),
     ("command", command::check),
@@ -34,7 +35,7 @@ const KINDS: [(&str, fn(&Draft<'_>, &mut Report) -> Option<BalancerKind>); 6] = 
 ];
 
 /// Keys that only some kinds have. The others (`kind`, `via`, `timeout`) belong to all.
-const OF_KINDS: [(&str, &[&str]); 16] = [
+const OF_KINDS: [(&str, &[&str]); 17] = [
     ("socket", &["haproxy"]),
     ("config", &["nginx"]),
     ("test", &["nginx"]),
@@ -51,6 +52,7 @@ const OF_KINDS: [(&str, &[&str]); 16] = [
     ("ca", &["dataplane", "nginx-plus"]),
     ("file", &["health"]),
     ("checks", &["health"]),
+    ("interval", &["health"]),
 ];
 
 /// What the check of one kind looks at.
@@ -176,6 +178,7 @@ fn span_of(shape: &Balancer, key: &str) -> Option<std::ops::Range<usize>> {
         .or_else(|| match key {
             "settle" => Some(shape.settle.spanned()?.span()),
             "checks" => Some(shape.checks.spanned()?.span()),
+            "interval" => Some(shape.interval.spanned()?.span()),
             _ => None,
         })
 }

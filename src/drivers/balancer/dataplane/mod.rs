@@ -113,13 +113,15 @@ impl Dataplane {
             .try_collect()
             .await?;
         let named = pools.iter().cloned().zip(found);
+        let pools: BTreeMap<PoolName, PoolSeen> = named
+            .filter_map(|(name, pool)| Some((name, pool?)))
+            .collect();
+        let read_only = pools.iter().find_map(|(name, pool)| agent(name, pool));
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(BalancerSeen {
             process: process.name(pid, uptime, SystemTime::now()),
-            pools: named
-                .filter_map(|(name, pool)| Some((name, pool?)))
-                .collect(),
-            read_only: None,
+            pools,
+            read_only,
         })
     }
 
@@ -190,8 +192,7 @@ impl Dataplane {
             if change.agent == Some(false) {
                 return Err(self.api.refused(
                     &format!("disable agent {}/{}", change.pool, change.server),
-                    "the Data Plane API cannot switch an agent check off, which may undo a drain: use kind = \"haproxy\" for this balancer"
-                        .to_owned(),
+                    NO_AGENTS.to_owned(),
                 ));
             }
             // The weight comes before `ready`, so that no request is sent by a wrong one, and after what takes the server out.
@@ -307,6 +308,16 @@ impl LoadBalancer for Dataplane {
         self.api
             .by_hand(&Method::PUT, &version.server(pool, server), &body)
     }
+}
+
+const NO_AGENTS: &str = "the Data Plane API cannot switch an agent check off, and it may undo a drain: use kind = \"haproxy\" for this balancer";
+
+/// Why a pool cannot be told anything that lasts, if so.
+fn agent(name: &PoolName, pool: &PoolSeen) -> Option<String> {
+    let (server, _) = pool.servers.iter().find(|(_, server)| server.agent)?;
+    Some(format!(
+        "an agent check runs for `{name}/{server}`: {NO_AGENTS}"
+    ))
 }
 
 fn word(admin: Admin) -> &'static str {

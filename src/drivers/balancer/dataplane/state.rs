@@ -13,6 +13,9 @@ const CHECKED: i64 = 2;
 /// `srv_check_result` of a check that failed.
 const CHECK_FAILED: i64 = 2;
 
+/// `srv_agent_state`: an agent check is configured, and runs.
+const AGENT_RUNS: i64 = 6;
+
 /// One server of `runtime/…/servers`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -20,10 +23,11 @@ pub(super) struct RuntimeServer {
     pub(super) name: String,
     pub(super) admin_state: String,
     operational_state: String,
-    /// Told by newer versions only, as are the next two.
+    /// Told by newer versions only, as are the next three.
     weight: Option<i64>,
     check_state: Option<i64>,
     check_result: Option<i64>,
+    agent_state: Option<i64>,
 }
 
 /// Version 2 answers a list with one entry a process, version 3 the entry itself.
@@ -166,7 +170,11 @@ impl RuntimeServer {
             weight: self.weight.and_then(|weight| u32::try_from(weight).ok()),
             sticky: !known.cookie.is_empty(),
             settling: false,
-            agent: !known.agent_status.is_empty(),
+            agent: self
+                .agent_state
+                .map_or(!known.agent_status.is_empty(), |state| {
+                    state & AGENT_RUNS == AGENT_RUNS
+                }),
             tracks: (!known.tracked.is_empty()).then(|| known.tracked.clone()),
         }
     }
@@ -235,6 +243,20 @@ mod tests {
         assert!(!light.usable);
         let tracker = seen(server, &json!({"status": "UP", "tracked": "be/s2"}));
         assert_eq!(tracker.tracks.as_deref(), Some("be/s2"));
+    }
+
+    #[test]
+    fn an_agent_check_that_runs_is_seen() {
+        for (state, status, runs) in [
+            (json!(22), "", true),
+            (json!(18), "L7OK", false),
+            (json!(null), "L7OK", true),
+            (json!(null), "", false),
+        ] {
+            let server = json!({"admin_state": "ready", "agent_state": state});
+            let seen = seen(server, &json!({"status": "UP", "agent_status": status}));
+            assert_eq!(seen.agent, runs, "{state} {status}");
+        }
     }
 
     #[test]

@@ -1,23 +1,30 @@
 //! The two acts of a balancer: look, and tell.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 
 use super::super::{BalancerError, Change, LoadBalancer};
-use super::parse;
+use super::commands::commands;
+use super::parse::Snapshot;
 use super::socket::{LIMIT, Socket, SocketError};
 use super::verdict::{self, NUMBERED, Verdict};
+use super::{old, parse};
 use crate::drivers::transport::Transport;
 use crate::model::Endpoint;
-use crate::model::{Admin, BalancerName, BalancerSeen, HostName, PoolName, ServerName};
+use crate::model::{BalancerName, BalancerSeen, HostName, PoolName, ServerName};
 
 /// Everything in one line, so that one process answers all of it: after a reload two connections may reach two. Backend rows (2) beside
 /// server rows (4) tell a pool without servers from none.
 const LOOK: &str =
     "set severity-output number;show info;show cli level;show servers state;show stat -1 6 -1";
+
+/// The same through the master, which sends what follows `@1` to its worker; it tells of old workers itself.
+const MASTER_LOOK: &str =
+    "show proc;@1;show info;show cli level;show servers state;show stat -1 6 -1";
 
 /// `HAProxy` serves ten connections to its sockets at a time and lets the eleventh wait without a word; others want some too.
 const SIDE_BY_SIDE: usize = 4;
@@ -27,6 +34,10 @@ const SIDE_BY_SIDE: usize = 4;
 pub(in super::super) struct Haproxy {
     name: BalancerName,
     socket: Socket,
+    /// Whether the socket turned out to be the master's.
+    is_master: AtomicBool,
+    /// The worker beside which no old one was left when the system was last asked.
+    alone: Mutex<Option<u32>>,
 }
 
 impl Haproxy {
@@ -38,21 +49,95 @@ impl Haproxy {
         transport: Option<Arc<dyn Transport>>,
     ) -> Self {
         let socket = Socket::new(endpoint, via, transport);
-        Self { name, socket }
+        Self {
+            name,
+            socket,
+            is_master: AtomicBool::new(false),
+            alone: Mutex::default(),
+        }
     }
 
     async fn look(&self, pools: &[PoolName]) -> Result<BalancerSeen, BalancerError> {
-        let answer = self.ask(LOOK).await?;
-        let seen = parse::snapshot(&answer, pools).map_err(|why| self.unreadable(&answer, &why))?;
+        let mut answer = self.ask(self.reading_line()).await?;
+        if verdict::is_of_master(&answer) && !self.is_master.swap(true, Ordering::Relaxed) {
+            answer = self.ask(self.reading_line()).await?;
+        }
+        let mut seen =
+            parse::snapshot(&answer, pools).map_err(|why| self.unreadable(&answer, &why))?;
         if seen.stopping {
             let reason = format!("{} is being replaced", seen.process);
             return Err(self.unreachable(reason));
+        }
+        if self.is_master.load(Ordering::Relaxed) {
+            self.add_listed(&mut seen, &answer, pools).await?;
+        } else {
+            self.add_unlisted(&mut seen).await;
         }
         Ok(BalancerSeen {
             process: seen.process,
             pools: seen.pools,
             read_only: (seen.level != "admin").then(|| read_only(&seen.level)),
         })
+    }
+
+    fn reading_line(&self) -> &'static str {
+        if self.is_master.load(Ordering::Relaxed) {
+            MASTER_LOOK
+        } else {
+            LOOK
+        }
+    }
+
+    /// Adds what old workers say that the master tells of.
+    async fn add_listed(
+        &self,
+        seen: &mut Snapshot,
+        answer: &str,
+        pools: &[PoolName],
+    ) -> Result<(), BalancerError> {
+        for worker in old::listed(answer) {
+            let asked = self.ask(&format!("@!{worker} show stat -1 6 -1")).await;
+            let numbers = match &asked {
+                Ok(answer) => {
+                    parse::in_flight(answer, pools).map_err(|why| self.garbled("show stat", &why))
+                }
+                Err(error) => Err(error.clone()),
+            };
+            match numbers {
+                Ok(numbers) => seen.add_in_flight(|pool, server| {
+                    let key = (pool.to_string(), server.to_string());
+                    numbers.get(&key).copied().unwrap_or_default()
+                }),
+                // One that has ended meanwhile carries nothing.
+                Err(error) => {
+                    if old::listed(&self.ask("show proc").await?).contains(&worker) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what the system knows of old workers, once for each new worker, and again while there are some.
+    async fn add_unlisted(&self, seen: &mut Snapshot) {
+        if *self.alone.lock().unwrap_or_else(PoisonError::into_inner) == Some(seen.pid) {
+            return;
+        }
+        let Some(output) = self.socket.look_at_system(old::call(seen.pid)).await else {
+            return;
+        };
+        let left = old::left(&String::from_utf8_lossy(&output));
+        if left.workers == 0 {
+            *self.alone.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen.pid);
+            return;
+        }
+        let addresses = std::mem::take(&mut seen.addresses);
+        seen.add_in_flight(|pool, server| {
+            let address = addresses.get(&(pool.clone(), server.clone()));
+            let connections = address.and_then(|address| left.connections.get(address));
+            connections.copied().unwrap_or_default()
+        });
     }
 
     /// Changes of one server keep their order; servers do not wait for each other. All are tried, then the first error is told.
@@ -86,14 +171,31 @@ impl Haproxy {
 
     /// One command that changes something, on a connection of its own: answers to several cannot be told apart.
     async fn command(&self, command: &str) -> Result<(), BalancerError> {
-        let answer = self.ask(&format!("{NUMBERED};{command}")).await?;
-        match verdict::read(&answer) {
+        let mut answer = self.say(command).await?;
+        if verdict::is_of_master(&answer) && !self.is_master.swap(true, Ordering::Relaxed) {
+            answer = self.say(command).await?;
+        }
+        let verdict = if self.is_master.load(Ordering::Relaxed) {
+            verdict::read_plain(&answer)
+        } else {
+            verdict::read(&answer)
+        };
+        match verdict {
             Verdict::Done => Ok(()),
             Verdict::Refused(answer) => Err(self.refused(command, answer)),
             Verdict::Dying => Err(self.unreachable("its process is being replaced".to_owned())),
             Verdict::Cut => Err(self.unreachable(format!("the answer to `{command}` was cut"))),
             Verdict::Garbled => Err(self.garbled(command, &answer)),
         }
+    }
+
+    async fn say(&self, command: &str) -> Result<String, BalancerError> {
+        let line = if self.is_master.load(Ordering::Relaxed) {
+            format!("@1 {command}")
+        } else {
+            format!("{NUMBERED};{command}")
+        };
+        self.ask(&line).await
     }
 
     async fn ask(&self, line: &str) -> Result<String, BalancerError> {
@@ -145,13 +247,6 @@ impl Haproxy {
     }
 
     fn unreadable(&self, answer: &str, why: &str) -> BalancerError {
-        // The master process knows `@!<pid>` and none of the workers' commands.
-        if answer.contains("@!<pid>") {
-            let answer =
-                "this is the master's socket; name a `stats socket … level admin` of the workers"
-                    .to_owned();
-            return self.refused("show servers state", answer);
-        }
         self.garbled("show", &format!("{why}: {answer}"))
     }
 }
@@ -173,28 +268,14 @@ impl LoadBalancer for Haproxy {
     }
 
     fn enable_by_hand(&self, pool: &PoolName, server: &ServerName) -> String {
-        self.socket
-            .by_hand(&format!("set server {pool}/{server} state ready"))
+        let to = if self.is_master.load(Ordering::Relaxed) {
+            "@1 "
+        } else {
+            ""
+        };
+        let command = format!("{to}set server {pool}/{server} state ready");
+        self.socket.by_hand(&command)
     }
-}
-
-/// The weight comes before `ready`, so that no request is sent by a wrong one, and after what takes the server out.
-fn commands(change: &Change) -> Vec<String> {
-    let server = format!("set server {}/{}", change.pool, change.server);
-    let weight = change
-        .weight
-        .map(|weight| format!("{server} weight {weight}"));
-    let (state, weight_first) = match change.admin {
-        Admin::Ready => ("ready", true),
-        Admin::Drain => ("drain", false),
-        Admin::Maint => ("maint", false),
-    };
-    let mut commands: Vec<String> = weight.into_iter().collect();
-    commands.insert(
-        if weight_first { commands.len() } else { 0 },
-        format!("{server} state {state}"),
-    );
-    commands
 }
 
 fn read_only(level: &str) -> String {
@@ -214,24 +295,6 @@ fn beginning(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn weight_is_put_back_before_requests_come_and_after_they_stopped() {
-        let change = |admin| Change {
-            pool: PoolName::new("be").unwrap(),
-            server: ServerName::new("s1").unwrap(),
-            admin,
-            weight: Some(7),
-            agent: None,
-        };
-        let (weight, ready, drain) = (
-            "set server be/s1 weight 7",
-            "set server be/s1 state ready",
-            "set server be/s1 state drain",
-        );
-        assert_eq!(commands(&change(Admin::Ready)), [weight, ready]);
-        assert_eq!(commands(&change(Admin::Drain)), [drain, weight]);
-    }
 
     #[test]
     fn foreign_text_is_shown_on_one_line_and_short() {

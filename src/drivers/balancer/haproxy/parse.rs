@@ -4,6 +4,7 @@
 //! versions insert columns.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 
 use super::state::{Numbers, State};
 use crate::model::{PoolName, PoolSeen, ServerName, ServerSeen};
@@ -26,6 +27,21 @@ pub(super) struct Snapshot {
     pub(super) level: String,
     /// The wanted pools that exist.
     pub(super) pools: BTreeMap<PoolName, PoolSeen>,
+    /// Its process id.
+    pub(super) pid: u32,
+    /// Where each server is, as far as it is an address.
+    pub(super) addresses: BTreeMap<(PoolName, ServerName), SocketAddr>,
+}
+
+impl Snapshot {
+    /// Adds what old processes have in flight to each server.
+    pub(super) fn add_in_flight(&mut self, more: impl Fn(&PoolName, &ServerName) -> u64) {
+        for (pool, seen) in &mut self.pools {
+            for (server, seen) in &mut seen.servers {
+                seen.in_flight = seen.in_flight.saturating_add(more(pool, server));
+            }
+        }
+    }
 }
 
 /// Reads an answer.
@@ -38,6 +54,11 @@ pub(super) fn snapshot(text: &str, wanted: &[PoolName]) -> Result<Snapshot, Stri
     let mut snapshot = read_head(head)?;
     let (mut pools, numbers) = read_stats(stats, wanted)?;
     for (pool, server, seen) in read_states(states, wanted, &numbers)? {
+        let known = numbers.get(&(pool.to_string(), server.to_string()));
+        if let Some(address) = known.and_then(|known| known.address) {
+            let key = (pool.clone(), server.clone());
+            snapshot.addresses.insert(key, address);
+        }
         pools.entry(pool).or_default().servers.insert(server, seen);
     }
     snapshot.pools = pools;
@@ -74,8 +95,24 @@ fn read_head(head: &str) -> Result<Snapshot, String> {
         process,
         stopping: info.get("Stopping").is_some_and(|value| *value != "0"),
         level: level.ok_or("no answer to `show cli level`")?,
+        pid: pid.parse().unwrap_or_default(),
         pools: BTreeMap::new(),
+        addresses: BTreeMap::new(),
     })
+}
+
+/// What a table of `show stat` says is in flight, by pool and server.
+///
+/// # Errors
+/// A text that says which part is missing or odd.
+pub(super) fn in_flight(
+    text: &str,
+    wanted: &[PoolName],
+) -> Result<HashMap<(String, String), u64>, String> {
+    let (_, stats) = cut_before(text, STAT_HEADER).ok_or("no table of `show stat`")?;
+    let (_, numbers) = read_stats(stats, wanted)?;
+    let numbers = numbers.into_iter();
+    Ok(numbers.map(|(key, seen)| (key, seen.in_flight)).collect())
 }
 
 type Stats = (
@@ -96,7 +133,7 @@ fn read_stats(text: &str, wanted: &[PoolName]) -> Result<Stats, String> {
     let (pool, server, kind) = (at("pxname")?, at("svname")?, at("type")?);
     let (scur, qcur, status) = (at("scur")?, at("qcur")?, at("status")?);
     // Absent in old versions.
-    let (cookie, tracked) = (at("cookie").ok(), at("tracked").ok());
+    let (cookie, tracked, addr) = (at("cookie").ok(), at("tracked").ok(), at("addr").ok());
     let mut pools = BTreeMap::new();
     let mut numbers = HashMap::new();
     for row in reader.records() {
@@ -115,6 +152,7 @@ fn read_stats(text: &str, wanted: &[PoolName]) -> Result<Stats, String> {
                     serving: cell(status).starts_with("UP") || cell(status) == "no check",
                     sticky: text(cookie).is_some(),
                     tracks: text(tracked).map(str::to_owned),
+                    address: text(addr).and_then(|addr| addr.parse().ok()),
                 };
                 numbers.insert((cell(pool).to_owned(), cell(server).to_owned()), seen);
             }
@@ -155,6 +193,11 @@ fn read_states(
                 op: number(cell("srv_op_state")?, "srv_op_state")?,
                 weight: number(cell("srv_uweight")?, "srv_uweight")?,
                 check: number(cell("srv_check_state")?, "srv_check_state")?,
+                // Absent in old versions.
+                agent: cell("srv_agent_state")
+                    .ok()
+                    .and_then(|state| state.parse().ok())
+                    .unwrap_or(0),
                 result: number(cell("srv_check_result")?, "srv_check_result")?,
             };
             found.push((name.clone(), server, state.seen(known)));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::drivers::transport::{BoxStream, Transport, TransportError};
+use crate::drivers::transport::{BoxStream, Call, LocalTransport, Transport, TransportError};
 use crate::model::Endpoint;
 use crate::model::{Become, HostName};
 
@@ -129,6 +129,19 @@ impl Socket {
             }
             Err(error) => Err(of_transport(&error)),
         }
+    }
+
+    /// What a script on the machine of the socket prints; `None` where that machine is not known or does not answer.
+    pub(super) async fn look_at_system(&self, call: Call) -> Option<Vec<u8>> {
+        if matches!(self.endpoint, Endpoint::Tcp(..)) {
+            return None;
+        }
+        let output = match &self.route {
+            Route::Here => LocalTransport::default().run(call).await,
+            Route::Via(_, transport) => transport.run(call).await,
+            Route::Lost(_) => return None,
+        };
+        output.ok().map(|output| output.stdout)
     }
 
     /// What a person types to send `line`.

@@ -1,5 +1,7 @@
 //! What two rows say of one server, taken together. Pure.
 
+use std::net::SocketAddr;
+
 use crate::model::{Admin, Health, ServerSeen};
 
 /// Bits of `srv_admin_state`: forced, inherited and by failed resolution. Bit 4 (`disabled` in the configuration) only remembers how
@@ -9,6 +11,8 @@ const MAINT: u64 = 1 | 2 | 32;
 const DRAIN: u64 = 8 | 16;
 /// Bit of `srv_check_state`: a check is configured.
 const CHECKED: u64 = 2;
+/// Bits of `srv_agent_state`: an agent check is configured, and runs. Source: measured on 2.6.12: 22, and 18 after `disable agent`.
+const AGENT_RUNS: u64 = 2 | 4;
 /// `srv_check_result` of a check that failed.
 const CHECK_FAILED: u64 = 2;
 
@@ -18,6 +22,7 @@ pub(super) struct Numbers {
     pub(super) serving: bool,
     pub(super) sticky: bool,
     pub(super) tracks: Option<String>,
+    pub(super) address: Option<SocketAddr>,
 }
 
 /// One row of `show servers state`.
@@ -26,6 +31,7 @@ pub(super) struct State {
     pub(super) op: u64,
     pub(super) weight: u64,
     pub(super) check: u64,
+    pub(super) agent: u64,
     pub(super) result: u64,
 }
 
@@ -72,7 +78,7 @@ impl State {
             weight: u32::try_from(self.weight).ok(),
             sticky: known.sticky,
             settling: false,
-            agent: false,
+            agent: self.agent & AGENT_RUNS == AGENT_RUNS,
             tracks: known.tracks.clone(),
         }
     }

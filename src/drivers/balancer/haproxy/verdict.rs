@@ -53,6 +53,31 @@ pub(super) fn read(answer: &str) -> Verdict {
     }
 }
 
+/// Whether the answer is that of a master, which knows none of the workers' commands.
+pub(super) fn is_of_master(answer: &str) -> bool {
+    answer.contains("@!<pid>")
+}
+
+/// Reads the answer to one command that a master sent to its worker. There is no severity: every such command of ours says nothing when it
+/// was done.
+///
+/// Source: measured on 2.6.12, whose master forgets `set severity-output` from one command to the next.
+pub(super) fn read_plain(answer: &str) -> Verdict {
+    let said = answer.trim();
+    let first = said.lines().next().unwrap_or_default().trim();
+    if said.is_empty() {
+        if answer.contains('\n') {
+            Verdict::Done
+        } else {
+            Verdict::Cut
+        }
+    } else if said.contains("Proxy is disabled") || said.contains("Can't find the target") {
+        Verdict::Dying
+    } else {
+        Verdict::Refused(first.to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -78,6 +103,24 @@ mod tests {
             ("<html>", Verdict::Garbled),
         ] {
             assert_eq!(read(answer), wanted, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn through_a_master_silence_is_consent() {
+        let refused = |text: &str| Verdict::Refused(text.to_owned());
+        for (answer, wanted) in [
+            ("\n", Verdict::Done),
+            ("", Verdict::Cut),
+            ("No such server.\n\n", refused("No such server.")),
+            ("Permission denied\n\n", refused("Permission denied")),
+            ("Proxy is disabled.\n\n", Verdict::Dying),
+            (
+                "Can't find the target PID matching the prefix '@1'\n",
+                Verdict::Dying,
+            ),
+        ] {
+            assert_eq!(read_plain(answer), wanted, "{answer:?}");
         }
     }
 

@@ -55,10 +55,10 @@ impl NginxPlus {
         }
     }
 
-    /// The playbook's names in a pool, and those that are asked for now.
-    fn wanted<'a>(&'a self, pool: &PoolName, now: Option<&'a ServerName>) -> Vec<&'a ServerName> {
+    /// The playbook's names in a pool, and the one that is asked for.
+    fn wanted<'a>(&'a self, pool: &PoolName, asked: Option<&'a ServerName>) -> Vec<&'a ServerName> {
         let named = self.wanted.get(pool).into_iter().flatten();
-        now.into_iter().chain(named).collect()
+        asked.into_iter().chain(named).collect()
     }
 
     async fn look(&self, pools: &[PoolName]) -> Result<BalancerSeen, BalancerError> {
