@@ -185,7 +185,7 @@ async fn a_probe_through_a_host_needs_one() {
 }
 
 /// Makes `ca.pem` and a certificate of it for 127.0.0.1.
-fn certificates(dir: &Path) -> (PathBuf, rustls::ServerConfig) {
+pub(crate) fn certificates(dir: &Path) -> (PathBuf, rustls::ServerConfig) {
     use rustls::pki_types::pem::PemObject;
     let script = "set -e
 openssl ecparam -name prime256v1 -genkey -noout -out ca.key

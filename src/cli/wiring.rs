@@ -40,8 +40,9 @@ impl Wired {
 /// Builds everything; contacts nothing.
 ///
 /// # Errors
-/// A text for people: an artifact that cannot be read, or a URL that cannot be probed.
+/// A text for people: an artifact that cannot be read, a URL that cannot be probed, or credentials that are not there.
 pub(super) fn wire(loaded: &Loaded, ask: Ask) -> Result<Wired, String> {
+    loaded.balancers.iter().try_for_each(balancer::check)?;
     let all: BTreeMap<HostName, HostSpec> = loaded
         .fleet
         .iter()

@@ -2,5 +2,7 @@
 
 mod commands;
 mod contract;
+mod dataplane;
 mod haproxy;
 mod health;
+mod nginx_plus;

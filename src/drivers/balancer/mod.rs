@@ -1,8 +1,12 @@
 //! What is told to and read from load balancers.
 
+mod address;
+mod api;
 mod command;
+mod dataplane;
 mod haproxy;
 mod health;
+mod nginx_plus;
 
 use std::fmt;
 use std::sync::Arc;
@@ -118,6 +122,22 @@ pub struct Target {
     pub transport: Arc<dyn Transport>,
 }
 
+/// Reads what the driver for `spec` needs of this machine before anything is contacted: variables with credentials, a CA's file.
+///
+/// # Errors
+/// What is missing, in words for people.
+pub fn check(spec: &BalancerSpec) -> Result<(), String> {
+    match &spec.kind {
+        BalancerKind::Dataplane(api) | BalancerKind::NginxPlus(api) => {
+            api::check(api).map_err(|error| format!("balancer `{}`: {error}", spec.name))
+        }
+        BalancerKind::Haproxy { .. }
+        | BalancerKind::Nginx(_)
+        | BalancerKind::Command(_)
+        | BalancerKind::Health(_) => Ok(()),
+    }
+}
+
 /// The driver for `spec`. Where it names a host as `via` and no connection to it is given, every call of the driver answers so. Nothing
 /// is contacted yet.
 pub fn open(spec: &BalancerSpec, reach: Reach) -> Arc<dyn LoadBalancer> {
@@ -139,7 +159,19 @@ pub fn open(spec: &BalancerSpec, reach: Reach) -> Arc<dyn LoadBalancer> {
             health.clone(),
             reach.targets,
         )),
-        BalancerKind::Nginx(_) | BalancerKind::Dataplane(_) | BalancerKind::NginxPlus(_) => {
+        BalancerKind::Dataplane(api) => Arc::new(dataplane::Dataplane::new(
+            spec.name.clone(),
+            api,
+            spec.via.clone(),
+            reach.via,
+        )),
+        BalancerKind::NginxPlus(api) => Arc::new(nginx_plus::NginxPlus::new(
+            spec.name.clone(),
+            api,
+            spec.via.clone(),
+            reach,
+        )),
+        BalancerKind::Nginx(_) => {
             unreachable!("refused by the configuration's check")
         }
     }

@@ -1,14 +1,10 @@
 //! `kind = "dataplane"`.
 
-use super::Draft;
+use super::{Draft, api};
 use crate::config::diagnostic::Report;
 use crate::model::BalancerKind;
 
 pub(super) fn check(draft: &Draft<'_>, report: &mut Report) -> Option<BalancerKind> {
-    report.add(
-        draft.at.clone(),
-        "balancers of kind `dataplane` are not supported yet",
-        "this version drives kind = \"haproxy\"",
-    );
-    None
+    let example = "http://127.0.0.1:5555";
+    api::check(draft, example, api::dataplane_version, report).map(BalancerKind::Dataplane)
 }

@@ -1,5 +1,6 @@
 //! Balancers of the inventory that the playbook names. What each kind needs is checked in a file of its own.
 
+mod api;
 mod command;
 mod dataplane;
 mod haproxy;
