@@ -11,6 +11,7 @@ pub mod haproxy;
 pub mod lab;
 pub mod load;
 pub mod local_shell;
+pub mod nginx;
 pub mod patient;
 pub mod shell_host;
 pub mod sshd;

@@ -3,6 +3,7 @@
 mod command;
 mod haproxy;
 mod health;
+mod nginx;
 
 use std::fmt;
 use std::sync::Arc;
@@ -139,7 +140,13 @@ pub fn open(spec: &BalancerSpec, reach: Reach) -> Arc<dyn LoadBalancer> {
             health.clone(),
             reach.targets,
         )),
-        BalancerKind::Nginx(_) | BalancerKind::Dataplane(_) | BalancerKind::NginxPlus(_) => {
+        BalancerKind::Nginx(nginx) => Arc::new(nginx::Nginx::new(
+            spec.name.clone(),
+            nginx.clone(),
+            spec.via.clone(),
+            reach,
+        )),
+        BalancerKind::Dataplane(_) | BalancerKind::NginxPlus(_) => {
             unreachable!("refused by the configuration's check")
         }
     }
