@@ -28,6 +28,7 @@ mod haproxy_socket;
 mod hosts;
 mod journal;
 mod lab;
+mod nginx;
 mod plan;
 mod probe;
 mod probe_fallback;

@@ -13,6 +13,7 @@ pub mod haproxy;
 pub mod lab;
 pub mod load;
 pub mod local_shell;
+pub mod nginx;
 pub mod nginx_plus;
 pub mod patient;
 pub mod shell_host;

@@ -18,8 +18,16 @@ pub(crate) struct Entry {
     at: Place,
     balancer: Option<Text>,
     pool: Option<Text>,
-    server: Option<Text>,
+    server: Server,
     policy: PoolPolicy,
+}
+
+/// What an entry says about the server's name.
+enum Server {
+    Named(Text),
+    /// Nothing: what is usual for the balancer's kind.
+    Usual,
+    Bad,
 }
 
 /// Checks that what is required is there.
@@ -42,12 +50,9 @@ pub(crate) fn entries(
             let at = Place::at(file, &table.span());
             let shape = &table.get_ref().0;
             let server = match &shape.server {
-                Field::Ok(server) => Some(Text::of(file, server)),
-                Field::Missing => Some(Text {
-                    at: at.clone(),
-                    text: "{{ host }}".to_owned(),
-                }),
-                Field::Bad => None,
+                Field::Ok(server) => Server::Named(Text::of(file, server)),
+                Field::Missing => Server::Usual,
+                Field::Bad => Server::Bad,
             };
             let entry = Entry {
                 balancer: required(&shape.balancer, (file, &at), "balancer", "\"edge\"", report),
@@ -56,8 +61,14 @@ pub(crate) fn entries(
                 policy: pools::policy(shape, (file, &at), report),
                 at,
             };
-            let texts = [&entry.balancer, &entry.pool, &entry.server];
-            for text in texts.into_iter().flatten() {
+            let named = match &entry.server {
+                Server::Named(text) => Some(text),
+                Server::Usual | Server::Bad => None,
+            };
+            for text in [entry.balancer.as_ref(), entry.pool.as_ref(), named]
+                .into_iter()
+                .flatten()
+            {
                 text.check(&TRAFFIC, report);
             }
             entry
@@ -116,16 +127,23 @@ fn target(
     report: &mut Report,
 ) -> Option<TrafficTarget> {
     let who = format!(" (for {host})");
-    let mut text = |text: &Option<Text>| {
-        let text = text.as_ref()?;
+    let mut text = |text: Option<&Text>| {
+        let text = text?;
         let rendered = text.render(&TRAFFIC, context, &who, report)?;
         Some((text.at.clone(), rendered))
     };
-    let (balancer, pool, server) = (
-        text(&entry.balancer),
-        text(&entry.pool),
-        text(&entry.server),
-    );
+    let (balancer, pool) = (text(entry.balancer.as_ref()), text(entry.pool.as_ref()));
+    let server = match &entry.server {
+        Server::Named(server) => text(Some(server)),
+        Server::Usual => {
+            let balancer = balancer.as_ref().map(|(_, name)| name.as_str());
+            text(Some(&Text {
+                at: entry.at.clone(),
+                text: usual_server(balancer, inventory).to_owned(),
+            }))
+        }
+        Server::Bad => None,
+    };
     let balancer = balancer.and_then(|(at, name)| known_balancer(at, &name, inventory, report));
     let pool = pool.and_then(|(at, name)| named(at, PoolName::new(&name), report));
     let server = server.and_then(|(at, name)| named(at, ServerName::new(&name), report));
@@ -134,6 +152,16 @@ fn target(
         pool: pool?,
         server: server?,
     })
+}
+
+/// What servers are usually called: nginx knows them by their addresses alone.
+fn usual_server(balancer: Option<&str>, inventory: &Inventory) -> &'static str {
+    let balancer = balancer.and_then(|name| inventory.balancers.get(name));
+    let kind = balancer.and_then(|balancer| balancer.shape.as_ref()?.kind.get());
+    match kind.map(String::as_str) {
+        Some("nginx") => "{{ address }}:{{ vars.port }}",
+        Some(_) | None => "{{ host }}",
+    }
 }
 
 fn known_balancer(

@@ -6,6 +6,7 @@ mod command;
 mod dataplane;
 mod haproxy;
 mod health;
+mod nginx;
 mod nginx_plus;
 
 use std::fmt;
@@ -171,8 +172,11 @@ pub fn open(spec: &BalancerSpec, reach: Reach) -> Arc<dyn LoadBalancer> {
             spec.via.clone(),
             reach,
         )),
-        BalancerKind::Nginx(_) => {
-            unreachable!("refused by the configuration's check")
-        }
+        BalancerKind::Nginx(nginx) => Arc::new(nginx::Nginx::new(
+            spec.name.clone(),
+            nginx.clone(),
+            spec.via.clone(),
+            reach,
+        )),
     }
 }

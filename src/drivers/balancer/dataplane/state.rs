@@ -13,7 +13,9 @@ const CHECKED: i64 = 2;
 /// `srv_check_result` of a check that failed.
 const CHECK_FAILED: i64 = 2;
 
-/// `srv_agent_state`: an agent check is configured, and runs.
+/// `srv_agent_state`: an agent check is configured.
+const AGENT_CONFIGURED: i64 = 2;
+/// The same: it is configured, and runs.
 const AGENT_RUNS: i64 = 6;
 
 /// One server of `runtime/…/servers`.
@@ -175,6 +177,9 @@ impl RuntimeServer {
                 .map_or(!known.agent_status.is_empty(), |state| {
                     state & AGENT_RUNS == AGENT_RUNS
                 }),
+            agent_rests: self
+                .agent_state
+                .is_some_and(|state| state & AGENT_RUNS == AGENT_CONFIGURED),
             tracks: (!known.tracked.is_empty()).then(|| known.tracked.clone()),
         }
     }

@@ -133,6 +133,7 @@ impl Peer {
             sticky,
             settling: false,
             agent: false,
+            agent_rests: false,
             tracks: None,
         }
     }
