@@ -4,3 +4,4 @@ mod commands;
 mod contract;
 mod haproxy;
 mod health;
+mod nginx;
