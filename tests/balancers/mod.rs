@@ -5,4 +5,5 @@ mod contract;
 mod dataplane;
 mod haproxy;
 mod health;
+mod nginx;
 mod nginx_plus;

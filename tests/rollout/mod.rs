@@ -9,6 +9,7 @@ mod exclusion;
 mod good_release;
 mod hooks;
 mod looking;
+mod nginx;
 mod policy;
 mod refusal;
 mod resume;

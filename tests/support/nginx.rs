@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rollgate::drivers::balancer::{self, LoadBalancer, Reach, Target};
@@ -19,19 +19,19 @@ use super::haproxy::{pool, server, until};
 /// A running master and its workers; all end when it is dropped.
 pub(crate) struct Nginx {
     dir: TempDir,
-    master: Child,
-    /// Where it takes requests, for the upstream `app`.
+    master: Mutex<Child>,
+    /// Where it takes requests, for the upstream `app` or the one that was named.
     pub(crate) front: SocketAddr,
 }
 
 impl Nginx {
     /// Starts with `upstreams` in `conf.d/app.conf` (`DIR` in it is its folder), and waits until its workers are there.
     pub(crate) async fn start(upstreams: &str) -> Self {
-        Self::start_with("", upstreams).await
+        Self::start_for("app", upstreams).await
     }
 
-    /// The same with further lines at the top of `nginx.conf`.
-    pub(crate) async fn start_with(top: &str, upstreams: &str) -> Self {
+    /// The same, with requests for another upstream than `app`.
+    pub(crate) async fn start_for(pool: &str, upstreams: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let front = free.local_addr().unwrap();
@@ -45,30 +45,30 @@ impl Nginx {
             ""
         };
         let text = format!(
-            "{user} daemon off; worker_processes 2; pid DIR/nginx.pid; error_log DIR/error.log notice;\n{top}\n\
+            "{user} daemon off; worker_processes 2; pid DIR/nginx.pid; error_log DIR/error.log notice;\n\
              events {{ worker_connections 256; }}\nhttp {{\n  access_log off;\n\
              client_body_temp_path DIR/tmp/b; proxy_temp_path DIR/tmp/p; fastcgi_temp_path DIR/tmp/f;\n\
              uwsgi_temp_path DIR/tmp/u; scgi_temp_path DIR/tmp/s;\n  include conf.d/*.conf;\n  server {{\n    listen {front};\n\
-             location / {{ proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ''; }}\n  }}\n}}\n"
+             location / {{ proxy_pass http://{pool}; proxy_http_version 1.1; proxy_set_header Connection ''; }}\n  }}\n}}\n"
         );
         let place = |text: &str| text.replace("DIR", dir.path().to_str().unwrap());
         std::fs::write(dir.path().join("nginx.conf"), place(&text)).unwrap();
         std::fs::write(dir.path().join("conf.d/app.conf"), place(upstreams)).unwrap();
-        let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        let master = Process::new("nginx")
-            .env("PATH", search_path())
-            .arg("-e")
-            .arg(dir.path().join("error.log"))
-            .arg("-c")
-            .arg(dir.path().join("nginx.conf"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("nginx must be installed to run these tests");
-        let this = Self { dir, master, front };
+        let this = Self {
+            master: Mutex::new(spawn(dir.path())),
+            dir,
+            front,
+        };
         until("workers are there", async || this.workers().len() == 2).await;
         this
+    }
+
+    /// Ends it and starts it again.
+    pub(crate) fn restart(&self) {
+        self.signal(Signal::TERM);
+        let mut master = self.master.lock().unwrap();
+        master.wait().unwrap();
+        *master = spawn(self.dir.path());
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -114,7 +114,7 @@ impl Nginx {
     }
 
     fn children(&self, is_it: impl Fn(&str) -> bool) -> Vec<u32> {
-        let master = self.master.id().to_string();
+        let master = self.master.lock().unwrap().id().to_string();
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc").unwrap().flatten() {
             let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
@@ -135,7 +135,7 @@ impl Nginx {
 
     /// What somebody does who reloads by hand.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.master.id()).unwrap()).unwrap();
+        let pid = Pid::from_raw(i32::try_from(self.master.lock().unwrap().id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
@@ -155,8 +155,23 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         self.signal(Signal::TERM);
-        self.master.wait().unwrap();
+        self.master.lock().unwrap().wait().unwrap();
     }
+}
+
+fn spawn(dir: &Path) -> Child {
+    let log = std::fs::File::create(dir.join("log")).unwrap();
+    Process::new("nginx")
+        .env("PATH", search_path())
+        .arg("-e")
+        .arg(dir.join("error.log"))
+        .arg("-c")
+        .arg(dir.join("nginx.conf"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .expect("nginx must be installed to run these tests")
 }
 
 /// Debian keeps nginx outside the search path of ordinary users.

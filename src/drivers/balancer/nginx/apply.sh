@@ -38,7 +38,7 @@ main() {
   [ ! -e "$MARK_FILE" ] || HAD_MARK=yes
   with_checks check_all
   find_master
-  [ -n "$MASTER" ] || verdict refused "$WHY"
+  [ -n "$MASTER" ] || verdict masterless "$WHY"
   try with_test || verdict broken ''
   with_edits stage_all
   in_time

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::edit::Part;
-use crate::far::draft::{Draft, Kit, ScriptError, Stdin};
+use crate::far::draft::{self, Draft, Kit, Privileged, ScriptError, Stdin};
 use crate::model::{Become, Command, NginxSpec};
 
 const PROCESSES: &str = include_str!("processes.sh");
@@ -98,7 +98,7 @@ impl NewFile {
         for part in &self.parts {
             match part {
                 Part::Keep(from, length) => {
-                    words.extend(["keep".to_owned(), from.to_string(), length.to_string()])
+                    words.extend(["keep".to_owned(), from.to_string(), length.to_string()]);
                 }
                 Part::Put(text) => words.extend(["put".to_owned(), (*text).to_owned()]),
             }
@@ -143,18 +143,7 @@ fn program(command: &Command) -> &str {
 
 /// The words of a command, privileged.
 pub(super) fn words(command: &Command, r#become: Become) -> Vec<String> {
-    let before: &[&str] = match r#become {
-        Become::Sudo => &["sudo", "-n", "--"],
-        Become::Doas => &["doas", "-n", "--"],
-        // Under sudo-all the transport runs the whole script as root.
-        Become::None | Become::SudoAll => &[],
-    };
-    let mut words: Vec<String> = before.iter().map(|word| (*word).to_owned()).collect();
-    match command {
-        Command::Argv(argv) => words.extend(argv.iter().cloned()),
-        Command::Shell(text) => words.extend(["sh".to_owned(), "-c".to_owned(), text.clone()]),
-    }
-    words
+    draft::words(r#become, command, Privileged::Yes)
 }
 
 fn hundredths(span: Duration) -> String {
@@ -227,21 +216,6 @@ mod tests {
         );
         assert_eq!(option(&spec(), "-p").as_deref(), Some("/srv"));
         assert_eq!(option(&spec(), "-x"), None);
-    }
-
-    #[test]
-    fn only_the_users_commands_are_privileged() {
-        let argv = Command::Argv(vec!["nginx".to_owned(), "-t".to_owned()]);
-        assert_eq!(
-            words(&argv, Become::Sudo),
-            ["sudo", "-n", "--", "nginx", "-t"]
-        );
-        let shell = Command::Shell("a && b".to_owned());
-        assert_eq!(
-            words(&shell, Become::Doas),
-            ["doas", "-n", "--", "sh", "-c", "a && b"]
-        );
-        assert_eq!(words(&shell, Become::SudoAll), ["sh", "-c", "a && b"]);
     }
 
     fn scripts() -> [Arc<str>; 2] {

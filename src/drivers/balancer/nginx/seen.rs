@@ -20,6 +20,39 @@ pub(super) struct Matched<'a> {
     pub(super) shared: Vec<String>,
 }
 
+impl<'a> Matched<'a> {
+    /// Directives found by what their names stand for, by their number, with the targets that they stand for.
+    fn take_by_name(
+        &mut self,
+        entries: &'a [Entry],
+        by_name: BTreeMap<usize, Vec<&ServerName>>,
+        taken: &mut BTreeSet<usize>,
+    ) {
+        for (number, meeting) in by_name {
+            let Some(entry) = entries.get(number) else {
+                continue;
+            };
+            match meeting.as_slice() {
+                [target] => {
+                    taken.insert(number);
+                    self.servers
+                        .entry((*target).clone())
+                        .or_default()
+                        .push(entry);
+                }
+                several => {
+                    let names: Vec<&str> = several.iter().map(|target| target.as_str()).collect();
+                    self.shared.push(format!(
+                        "`server {}` stands for several hosts ({}): write one line for each",
+                        entry.text(),
+                        names.join(", ")
+                    ));
+                }
+            }
+        }
+    }
+}
+
 /// Finds the directives of each target: those with the same address and port, else those with a name that stands for it.
 pub(super) fn matched<'a>(
     entries: &'a [Entry],
@@ -28,7 +61,7 @@ pub(super) fn matched<'a>(
 ) -> Matched<'a> {
     let mut matched = Matched::default();
     let mut taken: BTreeSet<usize> = BTreeSet::new();
-    let mut by_name: BTreeMap<usize, Vec<(&ServerName, Address)>> = BTreeMap::new();
+    let mut by_name: BTreeMap<usize, Vec<&ServerName>> = BTreeMap::new();
     for target in targets {
         let address = Address::read(target.as_str());
         let same = || {
@@ -53,36 +86,11 @@ pub(super) fn matched<'a>(
         );
         for (number, entry) in entries.iter().enumerate() {
             if entry.address.meets(&address, resolved) {
-                by_name
-                    .entry(number)
-                    .or_default()
-                    .push((target, address.clone()));
+                by_name.entry(number).or_default().push(target);
             }
         }
     }
-    for (number, meeting) in by_name {
-        let Some(entry) = entries.get(number) else {
-            continue;
-        };
-        match meeting.as_slice() {
-            [(target, _)] => {
-                taken.insert(number);
-                matched
-                    .servers
-                    .entry((*target).clone())
-                    .or_default()
-                    .push(entry);
-            }
-            several => {
-                let names: Vec<&str> = several.iter().map(|(target, _)| target.as_str()).collect();
-                matched.shared.push(format!(
-                    "`server {}` stands for several hosts ({}): write one line for each",
-                    entry.text(),
-                    names.join(", ")
-                ));
-            }
-        }
-    }
+    matched.take_by_name(entries, by_name, &mut taken);
     for (number, entry) in entries.iter().enumerate() {
         if !taken.contains(&number)
             && let Some(name) = own_name(&entry.text())

@@ -35,6 +35,9 @@ impl Nginx {
         changes: &[Change],
         until: Instant,
     ) -> Result<(), BalancerError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
         let pools: BTreeSet<PoolName> = changes.iter().map(|change| change.pool.clone()).collect();
         let pools: Vec<PoolName> = pools.into_iter().collect();
         let mut why = String::new();
@@ -154,7 +157,7 @@ impl Nginx {
             Some("untested") => Err(self.said_no(test, format!("{said} (with the edit; {what}the files are as they were)"))),
             Some("unloaded") => Err(self.said_no(reload, format!("{said} (with the edit; {what}the files are as they were)"))),
             Some("refused" | "unwritable") => Err(self.refused("edit", what)),
-            Some("busy" | "late" | "unproven") => Err(self.unreachable(what)),
+            Some("busy" | "late" | "unproven" | "masterless") => Err(self.unreachable(what)),
             Some(_) | None => Err(self.cut(output, "the answer was cut")),
         }
     }
