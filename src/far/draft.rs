@@ -81,30 +81,29 @@ impl Site {
         format!("owner.{}.{}", self.rollout, self.token)
     }
 
-    /// The words in front of a privileged command.
-    pub(crate) fn become_words(&self) -> &'static [&'static str] {
-        match self.r#become {
-            Become::Sudo => &["sudo", "-n", "--"],
-            Become::Doas => &["doas", "-n", "--"],
-            // Under sudo-all the transport runs the whole script as root.
-            Become::None | Become::SudoAll => &[],
-        }
-    }
-
     /// The words that run a command of the user's.
     pub(crate) fn words(&self, command: &Command, privileged: Privileged) -> Vec<String> {
         words(self.r#become, command, privileged)
     }
 }
 
+/// The words in front of a privileged command.
+pub(crate) fn become_words(r#become: Become) -> &'static [&'static str] {
+    match r#become {
+        Become::Sudo => &["sudo", "-n", "--"],
+        Become::Doas => &["doas", "-n", "--"],
+        // Under sudo-all the transport runs the whole script as root.
+        Become::None | Become::SudoAll => &[],
+    }
+}
+
 /// The words that run a command of the user's.
 pub(crate) fn words(r#become: Become, command: &Command, privileged: Privileged) -> Vec<String> {
-    let mut words: Vec<String> = match (privileged, r#become) {
-        (Privileged::Yes, Become::Sudo) => vec!["sudo".into(), "-n".into(), "--".into()],
-        (Privileged::Yes, Become::Doas) => vec!["doas".into(), "-n".into(), "--".into()],
-        // Under sudo-all the transport runs the whole script as root.
-        (Privileged::Yes, Become::None | Become::SudoAll) | (Privileged::No, _) => Vec::new(),
+    let front = match privileged {
+        Privileged::Yes => become_words(r#become),
+        Privileged::No => &[],
     };
+    let mut words: Vec<String> = front.iter().map(|&word| word.to_owned()).collect();
     match command {
         Command::Argv(argv) => words.extend(argv.iter().cloned()),
         Command::Shell(text) => words.extend(["sh".into(), "-c".into(), text.clone()]),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::draft::{Kit, Stdin};
+use super::draft::{Kit, Stdin, become_words};
 use super::{Draft, ScriptError, Site};
 use crate::model::{Become, Revision, Unit, UnitFiles};
 
@@ -32,7 +32,7 @@ pub(super) fn set(
     draft.value("UNIT", unit.map_or("", |unit| unit.name.as_str()))?;
     let user = unit.is_some_and(|unit| unit.user);
     draft.value("USER_UNIT", if user { "yes" } else { "" })?;
-    draft.value("BECOME", &site.become_words().join(" "))?;
+    draft.value("BECOME", &become_words(site.r#become).join(" "))?;
     draft.value("FILES", files)?;
     draft.value("TEXT", &whole(text))?;
     draft.value("DROP_IN", &whole(drop_in))?;

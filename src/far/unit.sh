@@ -104,9 +104,14 @@ set_file() {
     [ ! -L "$place" ] || fail "$place is a link, and is not replaced: remove it, or take [run.unit] out of the playbook"
     same "$1/$2" "$place" && return 0
     before_change
-    # From one place, so that one line of sudoers can name it.
-    error=$(cp "$1/$2" "$STATE/$2" 2>&1) || fail "cannot write $STATE/$2: $error"
-    privileged install -D -m 0644 "$STATE/$2" "$place"
+    if [ -n "$USER_UNIT" ]; then
+      error=$( (mkdir -p "${place%/*}" && cp "$1/$2" "$place.new" && chmod 644 "$place.new" && mv -fT "$place.new" "$place") 2>&1) ||
+        fail "cannot write $place: $error"
+    else
+      # From one place, so that one line of sudoers can name it.
+      error=$(cp "$1/$2" "$STATE/$2" 2>&1) || fail "cannot write $STATE/$2: $error"
+      privileged install -D -m 0644 "$STATE/$2" "$place"
+    fi
     flush "$place"
   elif [ -e "$1/$2.absent" ] && [ -e "$place" ]; then
     before_change

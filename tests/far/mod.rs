@@ -6,6 +6,7 @@ mod running;
 mod stage;
 mod swap;
 mod texts;
+mod unit;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
