@@ -34,7 +34,7 @@ async fn show(
     }
     let wired = match wiring::wire(&loaded, Ask::of(subject)) {
         Ok(wired) => wired,
-        Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
+        Err(no) => return terminal.refuse(no.status, &no.reason, ""),
     };
     show_look(&wired, terminal).await
 }

@@ -15,6 +15,11 @@ pub(crate) struct ConfigParts {
 }
 
 impl ConfigParts {
+    /// Adds a part.
+    pub(crate) fn add(&mut self, name: impl Into<String>, content: impl Into<String>) {
+        self.parts.insert(name.into(), content.into());
+    }
+
     /// The digest of all parts.
     ///
     /// # Errors

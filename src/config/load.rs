@@ -11,6 +11,7 @@ use super::diagnostic::{Findings, Report};
 use super::digest;
 use super::field::Field;
 use super::merge::{Inventory, merge};
+use super::overlay::{self, OverlayRecipe};
 use super::read::read;
 use super::recipes::Book;
 use super::schema::{inventory as inventory_schema, playbook as playbook_schema};
@@ -160,6 +161,11 @@ impl Loading<'_> {
             hosts: contexts,
             run: run.clone().unwrap_or_else(|| run::stand_in(file)),
             hooks: run::hooks(&shape.hooks, file, self.report),
+            overlay: OverlayRecipe {
+                shared: release
+                    .as_ref()
+                    .map_or_else(Vec::new, |release| release.shared.clone()),
+            },
             local_dir: self.report.folder(file).to_owned(),
         };
         book.try_all(self.report);
@@ -178,9 +184,11 @@ impl Loading<'_> {
                 ready: ready.policy,
                 ready_route: ready.route,
                 source: release.source,
+                kind: release.kind,
+                shared: release.shared,
                 artifact_name: release.name,
                 keep: release.keep,
-                config_digests: config_digests(&fleet)?,
+                config_digests: config_digests(&fleet, &book)?,
                 keys: digest::keys(&self.report.text(file).parse().ok()?),
                 recipes: Arc::new(book),
                 fleet,
@@ -275,8 +283,11 @@ fn warnings(ready: &ready::Ready) -> Vec<String> {
     }
 }
 
-fn config_digests(fleet: &[HostSpec]) -> Option<BTreeMap<HostName, Sha256>> {
-    let digest = digest::ConfigParts::default().digest().ok()?;
-    let of_host = |host: &HostSpec| (host.name.clone(), digest.clone());
-    Some(fleet.iter().map(of_host).collect())
+fn config_digests(fleet: &[HostSpec], book: &Book) -> Option<BTreeMap<HostName, Sha256>> {
+    let of_host = |host: &HostSpec| {
+        let mut parts = digest::ConfigParts::default();
+        overlay::add_parts(&book.overlay.render(), &mut parts);
+        Some((host.name.clone(), parts.digest().ok()?))
+    };
+    fleet.iter().map(of_host).collect()
 }

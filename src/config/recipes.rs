@@ -8,10 +8,11 @@ use super::check::Text;
 use super::check::scope::{RELEASE, ROLLOUT};
 use super::command;
 use super::diagnostic::Report;
+use super::overlay::OverlayRecipe;
 use super::template::{self, Context, Fault, Scope};
 use crate::model::{
-    Command, Hook, HookPlace, HookPoint, HostName, Recipes, ReleaseRef, Restart, Revision, Run,
-    ServiceName, Version,
+    Command, Hook, HookPlace, HookPoint, HostName, Overlay, Recipes, ReleaseRef, Restart, Revision,
+    Run, ServiceName, Version,
 };
 
 /// What `{{ version }}` is for a release that rollgate found and that never told its version.
@@ -147,6 +148,8 @@ pub(crate) struct Book {
     pub hosts: BTreeMap<HostName, Context>,
     /// `[run]`.
     pub run: RunRecipe,
+    /// What lies in a release besides its artifact.
+    pub overlay: OverlayRecipe,
     /// `[[hooks]]`.
     pub hooks: Vec<HookRecipe>,
     /// Where local hooks run: the playbook's folder.
@@ -301,6 +304,10 @@ impl Recipes for Book {
     fn run(&self, host: &HostName, release: &ReleaseRef) -> Result<Run, String> {
         render_run(&self.run, &self.context(host, release)?)
             .map_err(|fault| format!("[run]: {}", in_words(fault)))
+    }
+
+    fn overlay(&self, _host: &HostName, _release: &ReleaseRef) -> Result<Overlay, String> {
+        Ok(self.overlay.render())
     }
 
     /// At points of a rollout or batch, `None` gives the hooks on `local`, and a host those on `host` and `once`. A fact

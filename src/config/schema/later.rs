@@ -7,8 +7,8 @@ const NGINX: &str =
     "it belongs to balancers of kind \"nginx\"; this version drives kind \"haproxy\" only";
 const COMMAND_BALANCER: &str =
     "it belongs to balancers of kind \"command\"; this version drives kind \"haproxy\" only";
-const CONTAINER: &str = "it belongs to releases of kind \"container\"; this version rolls kind \"binary\": take the key out";
-const COMMAND_RELEASE: &str = "it belongs to releases of kind \"command\"; this version rolls kind \"binary\": take the key out";
+const CONTAINER: &str = "it belongs to releases of kind \"container\"; this version rolls kinds \"binary\" and \"archive\": take the key out";
+const COMMAND_RELEASE: &str = "it belongs to releases of kind \"command\"; this version rolls kinds \"binary\" and \"archive\": take the key out";
 const REMOTE: &str = "it belongs to sources that are fetched; fetch the file before the rollout and name the local one";
 
 /// Table, key, and what to do instead.
@@ -93,7 +93,7 @@ pub(crate) const BALANCER_KINDS: &[&str] =
     &["nginx", "command", "dataplane", "nginx-plus", "health"];
 
 /// Kinds of releases that come later.
-pub(crate) const RELEASE_KINDS: &[&str] = &["archive", "container", "command"];
+pub(crate) const RELEASE_KINDS: &[&str] = &["container", "command"];
 
 /// What to do about a key of a later version; `None` where it is none.
 pub(crate) fn find(table: &str, key: &str) -> Option<&'static str> {
