@@ -1,4 +1,4 @@
-//! The artifact here: found, and read once for its digest.
+//! The artifact here: found, and read once for its digest; an archive is checked and packed for the hosts.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -7,18 +7,63 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256 as Hasher};
 
+use tempfile::TempDir;
+
 use super::ask::Bits;
+use super::wiring::Refusal;
 use crate::config::Loaded;
-use crate::model::{Artifact, Sha256};
+use crate::drivers::archive::{self, ArchiveError};
+use crate::model::{Artifact, ExitStatus, Form, ReleaseKind, Sha256};
 
 /// Stands for the digest of what has none, 64 times.
 const NONE: &str = "0";
 
-/// The artifact that the command needs.
+/// The artifact that the command needs, and the folder of what is made of it, which goes when it is dropped.
 ///
 /// # Errors
-/// A text for people: it cannot be read, or is another one than the hosts have.
-pub(super) fn artifact(loaded: &Loaded, bits: Bits) -> Result<Artifact, String> {
+/// It cannot be read, is another one than the hosts have, or may not be put on a host.
+pub(super) fn artifact(
+    loaded: &Loaded,
+    bits: Bits,
+) -> Result<(Artifact, Option<TempDir>), Refusal> {
+    let found = found(loaded, bits)?;
+    match loaded.kind {
+        ReleaseKind::Binary => Ok((found, None)),
+        // Nothing here is, or has to be, the archive.
+        ReleaseKind::Archive if found.size == 0 => {
+            let form = Form::Tree(None);
+            Ok((Artifact { form, ..found }, None))
+        }
+        ReleaseKind::Archive => packed(loaded, found),
+    }
+}
+
+fn packed(loaded: &Loaded, found: Artifact) -> Result<(Artifact, Option<TempDir>), Refusal> {
+    let folder = tempfile::Builder::new().prefix("rollgate-").tempdir();
+    let folder = folder.map_err(|error| Refusal {
+        status: ExitStatus::Refused,
+        reason: format!(
+            "cannot make a folder for what is sent: {error}; TMPDIR names another place"
+        ),
+    })?;
+    let into = folder.path().join("pack.tar.gz");
+    let pack = archive::pack(&found.path, &found.sha256, &loaded.shared, &into);
+    let pack = pack.map_err(|error| Refusal {
+        status: ExitStatus::Refused,
+        reason: match &error {
+            ArchiveError::Write { .. } => format!("{error}; TMPDIR names another place"),
+            ArchiveError::Read { .. } | ArchiveError::Unsafe { .. } => error.to_string(),
+        },
+    })?;
+    let artifact = Artifact {
+        size: pack.unpacked,
+        form: Form::Tree(Some(pack)),
+        ..found
+    };
+    Ok((artifact, Some(folder)))
+}
+
+fn found(loaded: &Loaded, bits: Bits) -> Result<Artifact, String> {
     let path = &loaded.source;
     let complain = |error: std::io::Error| format!("cannot read `{}`: {error}", path.display());
     let made = |(sha256, size): (String, u64)| {
@@ -28,6 +73,7 @@ pub(super) fn artifact(loaded: &Loaded, bits: Bits) -> Result<Artifact, String> 
             sha256: Sha256::new(&sha256).map_err(|error| error.to_string())?,
             size,
             from: path.display().to_string(),
+            form: Form::File,
         })
     };
     match bits {
@@ -70,12 +116,12 @@ pub(super) fn artifact(loaded: &Loaded, bits: Bits) -> Result<Artifact, String> 
     }
 }
 
-/// Reads the file once, whatever its size, in pieces.
 /// The digest of a file, in hexadecimal.
 pub(super) fn sha256_of(path: &Path) -> std::io::Result<String> {
     digest(path).map(|(sha256, _size)| sha256)
 }
 
+/// Reads the file once, whatever its size, in pieces.
 fn digest(path: &Path) -> std::io::Result<(String, u64)> {
     let mut file = File::open(path)?;
     let mut hasher = Hasher::new();

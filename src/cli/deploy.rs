@@ -40,7 +40,7 @@ pub(super) async fn run(common: &Common, deploy: &Deploy, terminal: &Terminal) -
     };
     match wiring::wire(&loaded, ask) {
         Ok(wired) => run_job(&wired, terminal, stop).await,
-        Err(reason) => terminal.refuse(ExitStatus::Usage, &reason, ""),
+        Err(no) => terminal.refuse(no.status, &no.reason, ""),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn lock(common: &Common, lock: &Lock, terminal: &Terminal) -> E
     };
     let wired = match wiring::wire(&loaded, ask) {
         Ok(wired) => wired,
-        Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
+        Err(no) => return terminal.refuse(no.status, &no.reason, ""),
     };
     let emitter = Emitter::new(
         wired.job.rollout.clone(),
@@ -77,7 +77,7 @@ pub(super) async fn unlock(common: &Common, unlock: &Unlock, terminal: &Terminal
     };
     let wired = match wiring::wire(&loaded, ask) {
         Ok(wired) => wired,
-        Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
+        Err(no) => return terminal.refuse(no.status, &no.reason, ""),
     };
     let mut stopped = stop.clone();
     let survey = tokio::select! {

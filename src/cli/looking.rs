@@ -22,8 +22,7 @@ const ABANDONED: u64 = 120;
 
 fn wired(common: &Common, service: &Service, terminal: &Terminal) -> Result<Wired, ExitStatus> {
     let loaded = terminal.load_service(common, service, None)?;
-    wiring::wire(&loaded, Ask::default())
-        .map_err(|reason| terminal.refuse(ExitStatus::Usage, &reason, ""))
+    wiring::wire(&loaded, Ask::default()).map_err(|no| terminal.refuse(no.status, &no.reason, ""))
 }
 
 /// `rollgate history`.

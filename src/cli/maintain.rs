@@ -38,7 +38,7 @@ pub(super) async fn run(
     };
     let wired = match wiring::wire(&loaded, ask) {
         Ok(wired) => wired,
-        Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
+        Err(no) => return terminal.refuse(no.status, &no.reason, ""),
     };
     let (job, world, wishes) = (wired.job.clone(), wired.world.clone(), stop.clone());
     let work = |emitter| maintain(job, world, emitter, (way, wishes));

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::artifact::sha256_of;
 use super::wiring::Wired;
 use crate::config::Loaded;
-use crate::model::{HostName, Revision, Sha256, Version};
+use crate::model::{HostName, ReleaseKind, Revision, Sha256, Version};
 use crate::plan::history::HistoryRevision;
 use crate::plan::release;
 
@@ -19,6 +19,9 @@ pub(super) async fn fetch(
     (revision, version, sha256): (Revision, &Version, &Sha256),
     holders: &[HostName],
 ) -> Option<TempDir> {
+    if loaded.kind != ReleaseKind::Binary {
+        return None;
+    }
     let dir = tempfile::Builder::new()
         .prefix("rollgate-")
         .tempdir()

@@ -31,7 +31,7 @@ pub(super) async fn check(common: &Common, check: &Check, terminal: &Terminal) -
     };
     let wired = match wiring::wire(&loaded, ask) {
         Ok(wired) => wired,
-        Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
+        Err(refusal) => return terminal.refuse(refusal.status, &refusal.reason, ""),
     };
     let look = engine::look(&wired.job, &wired.world).await;
     wired.close().await;
@@ -62,7 +62,7 @@ async fn show(
     }
     let wired = match wiring::wire(&loaded, Ask::of(subject)) {
         Ok(wired) => wired,
-        Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
+        Err(no) => return terminal.refuse(no.status, &no.reason, ""),
     };
     show_look(&wired, terminal).await
 }

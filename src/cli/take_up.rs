@@ -74,7 +74,7 @@ async fn take_up(common: &Common, wish: &Wish<'_>, terminal: &Terminal) -> ExitS
     };
     let wired = match wiring::wire(&loaded, Ask::default()) {
         Ok(wired) => wired,
-        Err(reason) => return terminal.refuse(ExitStatus::Usage, &reason, ""),
+        Err(no) => return terminal.refuse(no.status, &no.reason, ""),
     };
     let mut stopped = stop.clone();
     let survey = tokio::select! {
@@ -244,7 +244,7 @@ async fn go_on(
     };
     match wiring::wire(&loaded, ask) {
         Ok(wired) => run_job(&wired, terminal, stop).await,
-        Err(reason) => terminal.refuse(ExitStatus::Refused, &reason, "nothing was touched"),
+        Err(no) => terminal.refuse(ExitStatus::Refused, &no.reason, "nothing was touched"),
     }
 }
 

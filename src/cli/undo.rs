@@ -40,7 +40,7 @@ pub(super) async fn run(common: &Common, undo: &Undo, terminal: &Terminal) -> Ex
     }
     let wired = match wiring::wire(&found.loaded, ask(undo, &found)) {
         Ok(wired) => wired,
-        Err(reason) => return terminal.refuse(ExitStatus::Refused, &reason, "nothing was touched"),
+        Err(no) => return terminal.refuse(ExitStatus::Refused, &no.reason, "nothing was touched"),
     };
     if undo.dry_run {
         return show_look(&wired, terminal).await;
@@ -61,7 +61,7 @@ struct Found {
 async fn find(common: &Common, undo: &Undo, terminal: &Terminal) -> Result<Found, ExitStatus> {
     let loaded = terminal.load_service(common, &undo.service, undo.limit.as_ref())?;
     let wired = wiring::wire(&loaded, Ask::default())
-        .map_err(|reason| terminal.refuse(ExitStatus::Usage, &reason, ""))?;
+        .map_err(|no| terminal.refuse(no.status, &no.reason, ""))?;
     let (facts, problems) = engine::observe(&wired.job, &wired.world).await;
     let document = history(&facts, problems);
     let found = match choose(&document, undo.to_revision.map(Revision)) {

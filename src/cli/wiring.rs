@@ -13,18 +13,44 @@ use crate::drivers::transport::{Connector, Surroundings, Transport};
 use crate::drivers::{balancer, host, probe, transport};
 use crate::engine::{BalancerPort, HostPorts, Job, Member, World};
 use crate::event::Clock;
-use crate::model::{BalancerSpec, HostName, HostSpec, Restart, RolloutId};
+use tempfile::TempDir;
+
+use crate::model::{
+    Artifact, BalancerSpec, ExitStatus, HostName, HostSpec, ReleaseKind, Restart, RolloutId,
+};
 use crate::plan::release;
 
 /// What every host must have for what rollgate runs there. Source: POSIX names them all but `sha256sum` and `mktemp`, which coreutils
 /// and busybox both have.
 const TOOLS: [&str; 1] = ["sha256sum"];
+/// What an archive is unpacked with. Source: POSIX names neither; busybox has both.
+const ARCHIVE_TOOLS: [&str; 2] = ["tar", "gzip"];
+
+/// Why there is nothing to do a job with.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// How the command ends.
+    pub(super) status: ExitStatus,
+    /// In words.
+    pub(super) reason: String,
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Self {
+        Self {
+            status: ExitStatus::Usage,
+            reason,
+        }
+    }
+}
 
 /// A job and the world that it is done in.
 pub(super) struct Wired {
     pub(super) job: Job,
     pub(super) world: World,
     transports: Vec<Arc<dyn Transport>>,
+    /// What is sent, where it was made of the artifact.
+    _made: Option<TempDir>,
 }
 
 impl Wired {
@@ -40,8 +66,8 @@ impl Wired {
 /// Builds everything; contacts nothing.
 ///
 /// # Errors
-/// A text for people: an artifact that cannot be read, a URL that cannot be probed, or credentials that are not there.
-pub(super) fn wire(loaded: &Loaded, ask: Ask) -> Result<Wired, String> {
+/// An artifact that cannot be read or may not be put on a host, a URL that cannot be probed, or credentials that are not there.
+pub(super) fn wire(loaded: &Loaded, mut ask: Ask) -> Result<Wired, Refusal> {
     loaded.balancers.iter().try_for_each(balancer::check)?;
     let all: BTreeMap<HostName, HostSpec> = loaded
         .fleet
@@ -54,7 +80,8 @@ pub(super) fn wire(loaded: &Loaded, ask: Ask) -> Result<Wired, String> {
         .iter()
         .map(|(name, spec)| (name.clone(), transport::open(spec, &all, &connector)))
         .collect();
-    let job = job(loaded, ask)?;
+    let (artifact, made) = artifact(loaded, std::mem::take(&mut ask.bits))?;
+    let job = job(loaded, ask, artifact)?;
     let mut hosts = BTreeMap::new();
     for spec in &loaded.fleet {
         if let Some(transport) = transports.get(&spec.name) {
@@ -78,6 +105,7 @@ pub(super) fn wire(loaded: &Loaded, ask: Ask) -> Result<Wired, String> {
         job,
         world,
         transports: transports.into_values().collect(),
+        _made: made,
     })
 }
 
@@ -135,7 +163,7 @@ fn balancer_port(
     )
 }
 
-fn job(loaded: &Loaded, ask: Ask) -> Result<Job, String> {
+fn job(loaded: &Loaded, ask: Ask, artifact: Artifact) -> Result<Job, String> {
     let mut strategy = loaded.strategy.clone();
     strategy.deadline = ask.timeout.unwrap_or(strategy.deadline);
     strategy.allow_downtime |= ask.allow_downtime;
@@ -152,7 +180,7 @@ fn job(loaded: &Loaded, ask: Ask) -> Result<Job, String> {
         process: machine::this_process(),
         service: loaded.service.clone(),
         version: loaded.version.clone(),
-        artifact: artifact(loaded, ask.bits)?,
+        artifact,
         fleet: loaded
             .fleet
             .iter()
@@ -193,6 +221,11 @@ fn tools(loaded: &Loaded) -> Vec<&'static str> {
     });
     TOOLS
         .into_iter()
+        .chain(
+            ARCHIVE_TOOLS
+                .into_iter()
+                .filter(|_| loaded.kind == ReleaseKind::Archive),
+        )
         .chain(systemd.then_some("systemctl"))
         .collect()
 }

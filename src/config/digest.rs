@@ -23,9 +23,14 @@ impl ConfigParts {
         for (part, content) in [("unit", text), ("resources", drop_in)] {
             if let Some(content) = content {
                 let name = format!("{part} {}", unit.name);
-                self.parts.insert(name, content.clone());
+                self.add(name, content.clone());
             }
         }
+    }
+
+    /// Adds a part.
+    pub(crate) fn add(&mut self, name: impl Into<String>, content: impl Into<String>) {
+        self.parts.insert(name.into(), content.into());
     }
 
     /// The digest of all parts.

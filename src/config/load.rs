@@ -11,6 +11,7 @@ use super::diagnostic::{Findings, Report};
 use super::digest;
 use super::field::Field;
 use super::merge::{Inventory, merge};
+use super::overlay::OverlayRecipe;
 use super::read::read;
 use super::recipes::Book;
 use super::schema::{inventory as inventory_schema, playbook as playbook_schema};
@@ -161,6 +162,11 @@ impl Loading<'_> {
             hosts: contexts,
             run: run.clone().unwrap_or_else(|| run::stand_in(file)),
             hooks: run::hooks(&shape.hooks, file, self.report),
+            overlay: OverlayRecipe {
+                shared: release
+                    .as_ref()
+                    .map_or_else(Vec::new, |release| release.shared.clone()),
+            },
             local_dir: self.report.folder(file).to_owned(),
         };
         book.try_all(self.report);
@@ -179,6 +185,8 @@ impl Loading<'_> {
                 ready: ready.policy,
                 ready_route: ready.route,
                 source: release.source,
+                kind: release.kind,
+                shared: release.shared,
                 artifact_name: release.name,
                 keep: release.keep,
                 config_digests: config_digests(&fleet, &book)?,

@@ -17,6 +17,7 @@ mod field;
 mod groups;
 mod load;
 mod merge;
+mod overlay;
 mod paths;
 mod ranges;
 mod read;
@@ -41,8 +42,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{
-    BalancerSpec, DrainPolicy, HostName, HostSpec, ReadyPolicy, Recipes, ServiceName, Sha256,
-    Strategy, Version,
+    BalancerSpec, DrainPolicy, HostName, HostSpec, ReadyPolicy, Recipes, ReleaseKind, ServiceName,
+    Sha256, Strategy, Version,
 };
 
 /// What the command line says about the files.
@@ -95,8 +96,12 @@ pub struct Loaded {
     pub ready_route: ReadyRoute,
     /// The local artifact; it exists and is a file, unless it was optional.
     pub source: PathBuf,
+    /// What it is.
+    pub kind: ReleaseKind,
     /// What the binary is called inside a release's folder.
     pub artifact_name: String,
+    /// Paths inside a release that are links into the shared folder.
+    pub shared: Vec<String>,
     /// Revisions kept on each host; at least 2.
     pub keep: usize,
     /// The digest of what reaches the process besides the artifact, for each host (F3).

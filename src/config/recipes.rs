@@ -9,11 +9,12 @@ use super::check::scope::{RELEASE, ROLLOUT};
 use super::command;
 use super::diagnostic::Report;
 use super::digest::ConfigParts;
+use super::overlay::{self, OverlayRecipe};
 use super::template::{self, Context, Fault, Scope};
 use super::units::UnitRecipe;
 use crate::model::{
-    Command, Hook, HookPlace, HookPoint, HostName, Recipes, ReleaseRef, Restart, Revision, Run,
-    ServiceName, Version,
+    Command, Hook, HookPlace, HookPoint, HostName, Overlay, Recipes, ReleaseRef, Restart, Revision,
+    Run, ServiceName, Version,
 };
 
 /// What `{{ version }}` is for a release that rollgate found and that never told its version.
@@ -158,6 +159,8 @@ pub(crate) struct Book {
     pub hosts: BTreeMap<HostName, Context>,
     /// `[run]`.
     pub run: RunRecipe,
+    /// What lies in a release besides its artifact.
+    pub overlay: OverlayRecipe,
     /// `[[hooks]]`.
     pub hooks: Vec<HookRecipe>,
     /// Where local hooks run: the playbook's folder.
@@ -218,6 +221,7 @@ impl Book {
         if let Some(unit) = run.as_ref().and_then(Run::unit) {
             parts.add_unit(unit);
         }
+        overlay::add_parts(&self.overlay.render(), &mut parts);
         parts
     }
 
@@ -307,6 +311,10 @@ impl Recipes for Book {
     fn run(&self, host: &HostName, release: &ReleaseRef) -> Result<Run, String> {
         render_run(&self.run, &self.context(host, release)?)
             .map_err(|fault| format!("[run]: {}", in_words(fault)))
+    }
+
+    fn overlay(&self, _host: &HostName, _release: &ReleaseRef) -> Result<Overlay, String> {
+        Ok(self.overlay.render())
     }
 
     /// At points of a rollout or batch, `None` gives the hooks on `local`, and a host those on `host` and `once`. A fact

@@ -7,6 +7,7 @@
 //! * [`balancer`]: what is told to and read from load balancers.
 //! * [`probe`]: the readiness question.
 //! * `http`: one HTTP request over a stream of our own, for probes and the APIs of balancers.
+//! * [`archive`]: archives on this machine, checked and packed anew for hosts.
 //! * [`store`]: the journal on this machine.
 //!
 //! Rules that all drivers keep: every wait has a limit; an error says what was being done and to whom, and whether trying again can
@@ -15,6 +16,7 @@
 //! To write a new driver: a private module beside its siblings, an arm in the family's `open`, a row in the family's contract suite
 //! under `tests/`, and its keys in `config/schema.rs`, `config/check.rs` and `docs/`.
 
+pub mod archive;
 pub mod balancer;
 pub mod host;
 mod http;

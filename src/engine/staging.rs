@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt};
 use super::context::{Context, Stopwatch};
 use crate::drivers::host::{HostError, StageOrder, Staged};
 use crate::event::EventKind;
-use crate::model::{Failure, HostName, RecordStep, Revision};
+use crate::model::{Failure, HostName, Overlay, RecordStep, Revision};
 use crate::plan::Start;
 
 /// Hosts that are staged at once. How many of them are sent to at a time is bounded more closely by the transport; the others check,
@@ -52,6 +52,7 @@ async fn stage(context: &Context, name: &HostName) -> Result<(), Failure> {
         release: host.release.clone(),
         artifact: context.job.artifact.clone(),
         candidates: candidates(context, name),
+        overlay: overlay(context, name)?,
         is_absent: !host
             .facts
             .releases
@@ -84,6 +85,15 @@ async fn stage(context: &Context, name: &HostName) -> Result<(), Failure> {
         })
         .await;
     Ok(())
+}
+
+/// What else lies in the release. Of an old revision nobody knows it but the host.
+fn overlay(context: &Context, name: &HostName) -> Result<Option<Overlay>, Failure> {
+    let Some(host) = context.host(name).filter(|_| context.job.undo.is_none()) else {
+        return Ok(None);
+    };
+    let overlay = context.world.recipes.overlay(name, &host.release);
+    overlay.map(Some).map_err(Failure::new)
 }
 
 fn failure(error: &HostError) -> Failure {

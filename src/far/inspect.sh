@@ -57,7 +57,7 @@ show_host() {
   done
   say free "$(free_kib "$near")"
   if [ -w "$near" ]; then say writable yes; else say writable no; fi
-  for tool in systemctl journalctl curl wget sha256sum timeout socat nc sudo doas; do
+  for tool in systemctl journalctl curl wget sha256sum tar gzip timeout socat nc sudo doas; do
     ! command -v "$tool" >/dev/null || say tool "$tool"
   done
 }

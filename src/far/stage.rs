@@ -1,11 +1,15 @@
 //! The artifact into its folder: a look whether it must be sent at all, then the upload.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::draft::{Kit, Stdin, folder_name};
 use super::{Answer, Draft, ScriptError, Site};
-use crate::model::{Artifact, ReleaseRef};
+use crate::model::{Artifact, Form, Overlay, ReleaseRef};
+
+/// The list of its files that a release made of an archive carries.
+pub const LIST: &str = ".rollgate-files";
 
 /// What must stay free besides the artifact: for records, and for folders' own blocks.
 const SPARE_KIB: u64 = 1024;
@@ -23,6 +27,8 @@ pub struct Stage<'a> {
     pub artifact: &'a Artifact,
     /// Folders there that may hold the same bytes: absolute, or names under `releases/`.
     pub candidates: &'a [String],
+    /// What else lies in the release; `None`: whatever does, so that it cannot be made anew.
+    pub overlay: Option<&'a Overlay>,
 }
 
 /// What the look found.
@@ -49,6 +55,14 @@ impl Stage<'_> {
         Duration::from_secs(120 + self.artifact.size / LINE_BYTES_PER_SECOND)
     }
 
+    /// The local file that is sent, and its length; `None` where there is none.
+    pub fn payload(&self) -> Option<(&Path, u64)> {
+        match &self.artifact.form {
+            Form::File => Some((&self.artifact.path, self.artifact.size)),
+            Form::Tree(pack) => pack.as_ref().map(|pack| (pack.path.as_path(), pack.size)),
+        }
+    }
+
     /// The look, which also removes what an earlier run left half made.
     ///
     /// # Errors
@@ -65,7 +79,7 @@ impl Stage<'_> {
             }
         }
         draft.words("candidates", &folders)?;
-        let body = [include_str!("stage.sh"), include_str!("stage_check.sh")];
+        let body = self.body(include_str!("stage_check.sh"));
         Ok(draft.finish(Kit::Act, &body, Stdin::Closed))
     }
 
@@ -87,8 +101,22 @@ impl Stage<'_> {
     /// # Errors
     /// As [`Stage::check_script`].
     pub fn upload_script(&self, site: &Site) -> Result<Arc<str>, ScriptError> {
-        let body = [include_str!("stage.sh"), include_str!("stage_upload.sh")];
+        let body = self.body(include_str!("stage_upload.sh"));
         Ok(self.draft(site)?.finish(Kit::Act, &body, Stdin::Payload))
+    }
+
+    /// The parts of both scripts, the last one with its `main`.
+    fn body(&self, last: &'static str) -> [&'static str; 4] {
+        let form = match self.artifact.form {
+            Form::File => include_str!("stage_file.sh"),
+            Form::Tree(_) => include_str!("stage_tree.sh"),
+        };
+        [
+            include_str!("stage.sh"),
+            form,
+            include_str!("overlay.sh"),
+            last,
+        ]
     }
 
     fn draft(&self, site: &Site) -> Result<Draft, ScriptError> {
@@ -100,13 +128,53 @@ impl Stage<'_> {
         };
         folder_name(self.release.dir.strip_prefix(&prefix).ok_or_else(wrong)?)?;
         draft.value("DIR", &self.release.dir)?;
-        draft.value("NAME", folder_name(&self.artifact.name)?)?;
+        match &self.artifact.form {
+            Form::File => draft.value("NAME", folder_name(&self.artifact.name)?)?,
+            Form::Tree(pack) => {
+                let manifest = pack.as_ref().map_or("", |pack| pack.manifest.as_str());
+                draft.value("LIST", LIST)?;
+                draft.value("MANIFEST", manifest)?;
+            }
+        }
+        self.overlay(&mut draft)?;
         draft.value("SHA", self.artifact.sha256.as_str())?;
         draft.value("SIZE", &self.artifact.size.to_string())?;
         let need = self.artifact.size.div_ceil(1024).saturating_add(SPARE_KIB);
         draft.value("NEED", &need.to_string())?;
         Ok(draft)
     }
+
+    fn overlay(&self, draft: &mut Draft) -> Result<(), ScriptError> {
+        let shared = self.overlay.map_or(&[][..], |overlay| &overlay.shared);
+        let mut words = Vec::with_capacity(shared.len() * 2);
+        for path in shared {
+            words.push(inside(path)?.to_owned());
+            words.push(shared_target(path));
+        }
+        draft.value("OVERLAY", if self.overlay.is_some() { "yes" } else { "" })?;
+        draft.words("shared", &words)
+    }
+}
+
+/// Checks a path inside a release.
+fn inside(path: &str) -> Result<&str, ScriptError> {
+    let fine = !path.is_empty()
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+        && !path.chars().any(char::is_control);
+    if fine {
+        Ok(path)
+    } else {
+        Err(ScriptError::Name {
+            text: path.to_owned(),
+            wanted: "a path inside a release",
+        })
+    }
+}
+
+/// From where a link lies in `<root>/releases/<name>` to its place in `<root>/shared`.
+fn shared_target(path: &str) -> String {
+    let up = "../".repeat(2 + path.matches('/').count());
+    format!("{up}shared/{path}")
 }
 
 #[cfg(test)]
@@ -128,6 +196,7 @@ mod tests {
             sha256: Sha256::new(&"0".repeat(64)).unwrap(),
             size: 0,
             from: String::new(),
+            form: Form::File,
         };
         for (dir, fine) in [
             ("/opt/app/releases/1-a", true),
@@ -145,6 +214,7 @@ mod tests {
                 release: &release,
                 artifact: &artifact,
                 candidates: &[],
+                overlay: None,
             };
             assert_eq!(stage.upload_script(&site).is_ok(), fine, "{dir}");
         }

@@ -1,21 +1,23 @@
-# Puts an artifact into a release folder. The folder gets its name only when all of it is there, checked and on the disk.
-# Set before: DIR (the release folder), NAME, SHA, SIZE (bytes), NEED (KiB wanted on the disk).
+# Puts a release into its folder. The folder gets its name only when all of it is there, checked and on the disk.
+# Set before: DIR (the release folder), SHA, SIZE (bytes on the disk), NEED (KiB wanted there), OVERLAY (yes, or empty where it is not known).
+# What an artifact is comes from stage_file.sh or stage_tree.sh: holds, fill, copy, check.
+
+wrong=''
 
 # settled: whether the release is there already, checked again. Another artifact in its place is never overwritten.
 settled() {
   [ -e "$DIR" ] || [ -L "$DIR" ] || return 1
   [ -d "$DIR" ] || fail "$DIR is in the way: it is no folder; move it away"
-  if [ -f "$DIR/$NAME" ]; then
-    sum_of "$DIR/$NAME"
-    [ "$sum" != "$SHA" ] || return 0
-    fail "$DIR/$NAME has another content (sha256 $sum) than this release ($SHA), and is not overwritten; if nothing uses it, remove $DIR"
+  if holds "$DIR"; then
+    [ -z "$OVERLAY" ] || laid "$DIR"
+    return 0
   fi
   # An empty folder holds nothing to lose: the rename replaces it.
   [ -n "$(ls -A "$DIR")" ] || return 1
-  fail "$DIR is there without $NAME, and is not overwritten; if nothing uses it, remove $DIR"
+  fail "$wrong, and is not overwritten; if nothing uses it, remove $DIR"
 }
 
-# room: whether the artifact fits.
+# room: whether the release fits.
 room() {
   free=$(free_kib "$ROOT/releases")
   case $free in
@@ -33,24 +35,16 @@ open_part() {
   error=$(mkdir "$PART" 2>&1) || fail "cannot write in $ROOT/releases: $error; the SSH user must own it"
 }
 
-# fill COMMAND…: the artifact from its output.
-fill() {
-  error=$( { "$@" >"$PART/$NAME"; } 2>&1) && return 0
+# no_room TEXT: fails with it, and with what is free: most often that is why.
+no_room() {
   free=$(free_kib "$ROOT/releases")
-  fail "cannot write the artifact: $error; $NEED KiB are needed, ${free:-0} KiB are free; nothing is left of it"
+  fail "$1; $NEED KiB are needed, ${free:-0} KiB are free; nothing is left of it"
 }
 
-# close_part: checks, flushes and names it.
+# close_part: checks, completes, flushes and names it.
 close_part() {
-  got=$(wc -c <"$PART/$NAME")
-  [ "$((got))" -eq "$SIZE" ] || fail "$((got)) of $SIZE bytes of the artifact arrived: nothing is left of them"
-  error=$(chmod 755 "$PART" "$PART/$NAME" 2>&1) || fail "cannot make the artifact executable: $error"
-  # The disk is at work while the processor is.
-  flush "$PART/$NAME" >/dev/null 2>&1 &
-  flushing=$!
-  sum_of "$PART/$NAME"
-  [ "$sum" = "$SHA" ] || fail "the artifact arrived with sha256 $sum instead of $SHA: nothing is left of it"
-  wait "$flushing"
+  check
+  lay
   flush "$PART"
   fence
   if error=$(mv -fT "$PART" "$DIR" 2>&1); then

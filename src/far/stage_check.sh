@@ -19,11 +19,9 @@ main() {
 reuse() {
   reused=''
   for from in "$@"; do
-    [ -f "$from/$NAME" ] || continue
-    sum_of "$from/$NAME"
-    [ "$sum" = "$SHA" ] || continue
+    holds "$from" || continue
     open_part
-    fill cat "$from/$NAME"
+    copy "$from"
     close_part
     reused=copied
     return 0

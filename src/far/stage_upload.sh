@@ -6,7 +6,7 @@ main() {
     say stage have
   else
     open_part </dev/null
-    fill cat
+    fill
     close_part </dev/null
     say stage sent
   fi

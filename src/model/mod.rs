@@ -45,6 +45,7 @@ pub use record::{
     Target,
 };
 pub use release::{
-    Artifact, Command, Hook, HookPlace, HookPoint, Recipes, ReleaseRef, Restart, Run,
+    Artifact, Command, Form, Hook, HookPlace, HookPoint, Overlay, Pack, Recipes, ReleaseKind,
+    ReleaseRef, Restart, Run,
 };
 pub use unit::{Unit, UnitFiles};

@@ -5,19 +5,60 @@ use std::time::Duration;
 
 use super::{HostName, Revision, Sha256, Unit, Version};
 
-/// A binary on this machine, hashed once.
+/// An artifact on this machine, hashed once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
     /// The local file.
     pub path: PathBuf,
-    /// What it is called inside the release's folder.
+    /// What a binary is called inside the release's folder.
     pub name: String,
     /// Digest of its bytes.
     pub sha256: Sha256,
-    /// Its length in bytes.
+    /// Its length in bytes; of an archive: what its files take on a disk.
     pub size: u64,
     /// What users see as its source (`from` of a revision).
     pub from: String,
+    /// What it is on a host.
+    pub form: Form,
+}
+
+/// What an artifact is inside a release's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Form {
+    /// One executable file.
+    #[default]
+    File,
+    /// The files of an archive; `None` where the archive is not here, so that nothing can be sent.
+    Tree(Option<Pack>),
+}
+
+/// What is rolled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseKind {
+    /// One executable file.
+    Binary,
+    /// The files of an archive.
+    Archive,
+}
+
+/// What is sent of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pack {
+    /// The local file: a tar compressed with gzip.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What its files take on a disk.
+    pub unpacked: u64,
+    /// Digest of the list in it.
+    pub manifest: Sha256,
+}
+
+/// What lies in a release besides its artifact, rendered for one host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overlay {
+    /// Paths inside the release that are links into `<root>/shared`.
+    pub shared: Vec<String>,
 }
 
 /// A release as it stands, or will stand, on one host.
@@ -166,6 +207,14 @@ pub trait Recipes: Send + Sync {
     /// # Errors
     /// A text for people when a template fails; trial renders at load make this rare.
     fn run(&self, host: &HostName, release: &ReleaseRef) -> Result<Run, String>;
+
+    /// What lies in a release besides its artifact.
+    ///
+    /// # Errors
+    /// As [`Recipes::run`].
+    fn overlay(&self, _host: &HostName, _release: &ReleaseRef) -> Result<Overlay, String> {
+        Ok(Overlay::default())
+    }
 
     /// The hooks of one point, rendered for one host and release, or for none at rollout and batch points (whose `local` hooks
     /// have no host). `facts` are further `ROLLGATE_*` variables (name without the prefix, value).

@@ -121,6 +121,7 @@ async fn after_a_takeover_nothing_of_the_old_holder_changes_anything() {
             artifact: lab.artifact(b"three"),
             candidates: Vec::new(),
             is_absent: false,
+            overlay: None,
         };
         let limit = Duration::from_secs(5);
         let refused = [

@@ -4,6 +4,7 @@ mod finish;
 mod lock;
 mod running;
 mod stage;
+mod stage_tree;
 mod swap;
 mod texts;
 mod unit;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use rollgate::drivers::host::{self, HostDriver, LockWish, SwapOrder, SwapTo};
 use rollgate::model::record::ProcessMark;
 use rollgate::model::{
-    Artifact, Command, HostFacts, LockOwner, LockSeen, LockToken, Proof, Record, RecordStep,
+    Artifact, Command, Form, HostFacts, LockOwner, LockSeen, LockToken, Proof, Record, RecordStep,
     ReleaseRef, Restart, Revision, RolloutId, Run, ServiceName, Sha256, Target, Version,
 };
 use tempfile::TempDir;
@@ -115,6 +116,7 @@ impl Lab {
             sha256: sha_of(bytes),
             size: u64::try_from(bytes.len()).unwrap(),
             from: "here".to_owned(),
+            form: Form::File,
         }
     }
 

@@ -13,6 +13,7 @@ fn order(lab: &Lab, name: &str, artifact: Artifact, candidates: &[&str]) -> Stag
         artifact,
         candidates: candidates.iter().map(|&name| name.to_owned()).collect(),
         is_absent: false,
+        overlay: Some(rollgate::model::Overlay::default()),
     }
 }
 

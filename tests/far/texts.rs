@@ -14,7 +14,9 @@ use rollgate::far::stage::Stage;
 use rollgate::far::swap::Swap;
 use rollgate::far::unit::Prepare;
 use rollgate::far::{Answer, Site};
-use rollgate::model::{Become, Command, LockToken, Restart, Revision, Run, Unit, UnitFiles};
+use rollgate::model::{
+    Artifact, Become, Command, Form, LockToken, Overlay, Restart, Revision, Run, Unit, UnitFiles,
+};
 
 use super::{Lab, owner, record, release_at, rollout, service, sha_of};
 
@@ -34,10 +36,22 @@ fn scripts(site: &Site) -> Vec<(&'static str, Arc<str>)> {
     let (owner, record, artifact) = (owner("a1"), record(), lab.artifact(b"x"));
     let release = release_at(&std::path::Path::new(&site.root).join("releases/1-a"));
     let run = service("echo it\\'s up", "true");
+    let overlay = Overlay {
+        shared: vec!["log".to_owned(), "data/up loads".to_owned()],
+    };
     let stage = Stage {
         release: &release,
         artifact: &artifact,
         candidates: &["0-z".to_owned()],
+        overlay: Some(&overlay),
+    };
+    let tree = Artifact {
+        form: Form::Tree(None),
+        ..artifact.clone()
+    };
+    let of_tree = Stage {
+        artifact: &tree,
+        ..stage
     };
     let sha = sha_of(b"x");
     let swap = Swap {
@@ -88,6 +102,8 @@ fn scripts(site: &Site) -> Vec<(&'static str, Arc<str>)> {
         ),
         ("stage_check", stage.check_script(site).unwrap()),
         ("stage_upload", stage.upload_script(site).unwrap()),
+        ("stage_tree_check", of_tree.check_script(site).unwrap()),
+        ("stage_tree_upload", of_tree.upload_script(site).unwrap()),
         ("swap", swap.script(site).unwrap()),
         (
             "swap of a unit",

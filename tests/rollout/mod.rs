@@ -1,5 +1,6 @@
 //! The built `rollgate` on a fleet of real parts: what its users see, and what is really so afterwards.
 
+mod archive;
 mod bad_release;
 mod balancers;
 mod by_command;

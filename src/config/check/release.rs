@@ -1,7 +1,8 @@
-//! `[release]` of kind `binary`.
+//! `[release]` of the kinds `binary` and `archive`.
 
 use std::path::PathBuf;
 
+use crate::config::check::inside;
 use crate::config::check::scope::{ARTIFACT, ROOT};
 use crate::config::check::{Text, required};
 use crate::config::diagnostic::{FileId, Place, Report, nearest};
@@ -10,12 +11,15 @@ use crate::config::paths;
 use crate::config::schema::later;
 use crate::config::schema::playbook::Release as Shape;
 use crate::config::template::Context;
+use crate::model::ReleaseKind;
 
 /// Revisions kept on each host, unless the playbook says otherwise.
 const KEEP: u32 = 5;
 
 /// The checked table.
 pub(crate) struct Release {
+    /// What is rolled.
+    pub kind: ReleaseKind,
     /// The local artifact.
     pub source: PathBuf,
     /// What it is called on the host.
@@ -24,6 +28,8 @@ pub(crate) struct Release {
     pub root: Text,
     /// Revisions kept.
     pub keep: usize,
+    /// Paths that are links into the shared folder.
+    pub shared: Vec<String>,
 }
 
 /// Checks the table; `context` is that of [`ARTIFACT`]. Where the source is `optional` it may be missing.
@@ -53,16 +59,21 @@ pub(crate) fn check(
         },
     };
     root.check(&ROOT, report);
+    let shared = inside::shared(&shape.shared, file, context, report);
     // What a source is depends on the kind, so of another kind its source is not looked at.
-    kind(shape, file, &at, report)?;
+    let kind = kind(shape, file, &at, report)?;
+    no_name(kind, shape, file, report);
     let source = required(
         &shape.source,
         (file, &at),
         "source",
-        "\"../dist/app\"",
+        match kind {
+            ReleaseKind::Binary => "\"../dist/app\"",
+            ReleaseKind::Archive => "\"../dist/app.tar.gz\"",
+        },
         report,
     )?;
-    let path = local_file(&source, (context, optional), report)?;
+    let path = local_file(kind, &source, (context, optional), report)?;
     let name = match name {
         Name::Given(name) => name,
         Name::Wrong => return None,
@@ -79,27 +90,46 @@ pub(crate) fn check(
         },
     };
     Some(Release {
+        kind,
         source: path,
         name,
         root,
         keep,
+        shared,
     })
 }
 
-fn kind(shape: &Shape, file: FileId, at: &Place, report: &mut Report) -> Option<()> {
+/// Every kind with its name.
+const KINDS: [(&str, ReleaseKind); 2] = [
+    ("binary", ReleaseKind::Binary),
+    ("archive", ReleaseKind::Archive),
+];
+
+fn no_name(kind: ReleaseKind, shape: &Shape, file: FileId, report: &mut Report) {
+    if let (ReleaseKind::Archive, Some(name)) = (kind, shape.name.spanned()) {
+        report.add(
+            Place::at(file, &name.span()),
+            "`name` belongs to releases of kind \"binary\"",
+            "take it out: what lies in an archive has its own names",
+        );
+    }
+}
+
+fn kind(shape: &Shape, file: FileId, at: &Place, report: &mut Report) -> Option<ReleaseKind> {
     let kind = required(&shape.kind, (file, at), "kind", "\"binary\"", report)?;
-    if kind.text == "binary" {
-        return Some(());
+    if let Some((_, known)) = KINDS.iter().find(|(name, _)| *name == kind.text) {
+        return Some(*known);
     }
     if later::RELEASE_KINDS.contains(&kind.text.as_str()) {
         report.add(
             kind.at,
             format!("releases of kind `{}` are not supported yet", kind.text),
-            "this version rolls kind = \"binary\": one executable file",
+            "this version rolls kind = \"binary\", one executable file, and kind = \"archive\"",
         );
         return None;
     }
-    let known = std::iter::once("binary").chain(later::RELEASE_KINDS.iter().copied());
+    let ours = KINDS.iter().map(|(name, _)| *name);
+    let known = ours.chain(later::RELEASE_KINDS.iter().copied());
     report.add(
         kind.at,
         format!("unknown kind of release `{}`", kind.text),
@@ -163,6 +193,7 @@ fn is_file_name(name: &str) -> bool {
 }
 
 fn local_file(
+    kind: ReleaseKind,
     source: &Text,
     (context, optional): (&Context, bool),
     report: &mut Report,
@@ -176,6 +207,10 @@ fn local_file(
         );
         return None;
     }
+    let what = match kind {
+        ReleaseKind::Binary => "name the executable file",
+        ReleaseKind::Archive => "name the archive",
+    };
     let file = source.at.file();
     let (title, help) = match paths::resolve(&text, report.folder(file)) {
         Err(help) => (format!("`{text}` is not a path that can be used"), help),
@@ -183,11 +218,11 @@ fn local_file(
             Ok(seen) if seen.is_file() => return Some(path),
             Ok(seen) if seen.is_dir() => (
                 format!("{} is a folder", path.display()),
-                "name the executable file; archives and folders are not supported yet".to_owned(),
+                format!("{what}; pack a folder with `tar`, for kind = \"archive\""),
             ),
             Ok(_) => (
                 format!("{} is not a plain file", path.display()),
-                "name the executable file".to_owned(),
+                what.to_owned(),
             ),
             Err(_missing) if optional => return Some(path),
             Err(error) => (

@@ -3,8 +3,8 @@
 
 use crate::config::diagnostic::nearest;
 
-const CONTAINER: &str = "it belongs to releases of kind \"container\"; this version rolls kind \"binary\": take the key out";
-const COMMAND_RELEASE: &str = "it belongs to releases of kind \"command\"; this version rolls kind \"binary\": take the key out";
+const CONTAINER: &str = "it belongs to releases of kind \"container\"; this version rolls kinds \"binary\" and \"archive\": take the key out";
+const COMMAND_RELEASE: &str = "it belongs to releases of kind \"command\"; this version rolls kinds \"binary\" and \"archive\": take the key out";
 const REMOTE: &str = "it belongs to sources that are fetched; fetch the file before the rollout and name the local one";
 
 /// Table, key, and what to do instead.
@@ -43,7 +43,7 @@ const KEYS: &[(&str, &str, &str)] = &[
 ];
 
 /// Kinds of releases that come later.
-pub(crate) const RELEASE_KINDS: &[&str] = &["archive", "container", "command"];
+pub(crate) const RELEASE_KINDS: &[&str] = &["container", "command"];
 
 /// What to do about a key of a later version; `None` where it is none.
 pub(crate) fn find(table: &str, key: &str) -> Option<&'static str> {

@@ -36,7 +36,7 @@ pub(crate) struct Playbook {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Release {
-    /// `binary`.
+    /// `binary` or `archive`.
     pub kind: Field<String>,
     /// A file here; a template.
     pub source: Field<String>,
@@ -46,6 +46,8 @@ pub(crate) struct Release {
     pub keep: Field<u32>,
     /// What the binary is called on the host; a template.
     pub name: Field<String>,
+    /// Paths that are links into the shared folder; templates.
+    pub shared: Field<Vec<Field<String>>>,
 }
 
 /// `[run]`.

@@ -11,8 +11,8 @@ use futures::future::BoxFuture;
 
 use crate::drivers::transport::{Transport, TransportError};
 use crate::model::{
-    Artifact, Command, HostFacts, LockOwner, LockToken, Record, ReleaseRef, Revision, RevisionLine,
-    RolloutId, RolloutLine, Run, Sha256,
+    Artifact, Command, HostFacts, LockOwner, LockToken, Overlay, Record, ReleaseRef, Revision,
+    RevisionLine, RolloutId, RolloutLine, Run, Sha256,
 };
 
 /// The driver for a host with a POSIX shell.
@@ -56,6 +56,8 @@ pub struct StageOrder {
     /// Whether the look under this lock saw nothing in its place: then it is sent without asking again, which saves a round trip. What
     /// is there all the same is still never overwritten.
     pub is_absent: bool,
+    /// What else lies in the release; `None` where nobody knows it any more, as of an old revision: then it cannot be made anew.
+    pub overlay: Option<Overlay>,
 }
 
 /// How staging went.

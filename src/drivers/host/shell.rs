@@ -157,21 +157,26 @@ impl ShellHost {
             release: &order.release,
             artifact: &order.artifact,
             candidates: &order.candidates,
+            overlay: order.overlay.as_ref(),
         };
         let must_be_sent = order.is_absent && order.candidates.is_empty();
         if !must_be_sent && self.is_there(&stage).await? {
             return Ok(Staged::default());
         }
+        let (path, size) = stage.payload().ok_or_else(|| {
+            failed(format!(
+                "the files of {} are not on this host any more, and the archive that they came from ({}) is not here",
+                order.release.dir, order.artifact.from
+            ))
+        })?;
         let payload = Payload::File {
-            path: order.artifact.path.clone(),
-            size: order.artifact.size,
+            path: path.to_owned(),
+            size,
         };
         let script = stage.upload_script(&self.site);
         self.ask("stage the release", script, payload, stage.upload_limit())
             .await?;
-        Ok(Staged {
-            sent_bytes: order.artifact.size,
-        })
+        Ok(Staged { sent_bytes: size })
     }
 
     async fn look_ahead(&self, run: &Run, revision: Revision) -> Result<(), HostError> {

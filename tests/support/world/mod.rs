@@ -343,6 +343,7 @@ fn job(count: usize) -> Job {
             sha256: digest(NEW),
             size: 1 << 20,
             from: "a test".into(),
+            form: Form::File,
         },
         fleet: (1..=count).map(member).collect(),
         strategy: Strategy {
