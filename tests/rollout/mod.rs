@@ -10,6 +10,7 @@ mod exclusion;
 mod good_release;
 mod hooks;
 mod looking;
+mod mixed;
 mod nginx;
 mod policy;
 mod refusal;

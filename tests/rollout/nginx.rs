@@ -11,7 +11,7 @@ use crate::support::nginx::Nginx;
 
 /// An nginx in front of all hosts of the lab. Without idle connections: at a reload nginx closes those of its clients, and a request that
 /// crosses this is lost, whatever rollgate does.
-fn in_front(lab: &TestLab) -> Nginx {
+pub(super) fn in_front(lab: &TestLab) -> Nginx {
     let mut text = format!("keepalive_timeout 0;\nupstream {SERVICE} {{\n  zone {SERVICE} 64k;\n");
     for host in &lab.hosts {
         let _ok = writeln!(text, "  server {}; # {}", host.app, host.name);
@@ -24,7 +24,7 @@ fn in_front(lab: &TestLab) -> Nginx {
     runtime.block_on(Nginx::start_for(SERVICE, &text))
 }
 
-fn array(command: &rollgate::model::Command) -> String {
+pub(super) fn array(command: &rollgate::model::Command) -> String {
     match command {
         rollgate::model::Command::Argv(argv) => format!("{argv:?}"),
         rollgate::model::Command::Shell(text) => quoted(text),
@@ -32,7 +32,7 @@ fn array(command: &rollgate::model::Command) -> String {
 }
 
 /// The lab's inventory with this nginx as its balancer.
-fn inventory(lab: &TestLab, nginx: &Nginx) -> Document {
+pub(super) fn inventory(lab: &TestLab, nginx: &Nginx) -> Document {
     let spec = nginx.spec();
     lab.inventory()
         .without("balancers.edge-a", "socket")

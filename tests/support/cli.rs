@@ -138,7 +138,12 @@ impl TestLab {
 
     /// The same through another address.
     pub(crate) fn load_at(&self, front: std::net::SocketAddr) -> Load {
-        Load::start(&example("load"), front, self.dir(), &[]).unwrap()
+        self.load_at_with(front, &[])
+    }
+
+    /// The same with further arguments of the load generator.
+    pub(crate) fn load_at_with(&self, front: std::net::SocketAddr, more: &[&str]) -> Load {
+        Load::start(&example("load"), front, self.dir(), more).unwrap()
     }
 
     /// `rollgate deploy` of that playbook, with JSON events.
