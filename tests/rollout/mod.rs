@@ -2,6 +2,7 @@
 
 mod bad_release;
 mod balancers;
+mod by_api;
 mod by_command;
 mod by_hand;
 mod check;
