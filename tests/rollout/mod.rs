@@ -3,6 +3,7 @@
 mod archive;
 mod bad_release;
 mod balancers;
+mod by_api;
 mod by_command;
 mod by_hand;
 mod check;

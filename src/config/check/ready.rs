@@ -15,7 +15,7 @@ use crate::config::diagnostic::{FileId, Place, Report};
 use crate::config::field::{Field, Table};
 use crate::config::paths;
 use crate::config::schema::playbook::{Ready as Shape, VersionFrom};
-use crate::config::template::{Context, Scope};
+use crate::config::template::Context;
 use crate::config::words::Via;
 use crate::model::{ReadyPolicy, VersionCheck};
 
@@ -85,7 +85,7 @@ pub(crate) fn check(
         },
         route: ReadyRoute {
             direct: shape.via.get().is_some_and(|via| via.0 == Via::Direct),
-            ca: ca(&shape.ca, file, &LOCAL, context, report),
+            ca: ca(&shape.ca, file, context, report),
         },
     })
 }
@@ -170,16 +170,14 @@ fn version(
     }
 }
 
-/// The file of a private CA, for probes and balancers.
-pub(crate) fn ca(
+fn ca(
     field: &Field<String>,
     file: FileId,
-    scope: &Scope,
     context: &Context,
     report: &mut Report,
 ) -> Option<PathBuf> {
     let text = Text::of(file, field.spanned()?);
-    let rendered = text.render(scope, context, "", report)?;
+    let rendered = text.render(&LOCAL, context, "", report)?;
     match paths::resolve(&rendered, report.folder(file)) {
         Ok(path) if path.is_file() => Some(path),
         Ok(path) => {

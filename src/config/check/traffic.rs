@@ -159,7 +159,7 @@ fn usual_server(balancer: Option<&str>, inventory: &Inventory) -> &'static str {
     let balancer = balancer.and_then(|name| inventory.balancers.get(name));
     let kind = balancer.and_then(|balancer| balancer.shape.as_ref()?.kind.get());
     match kind.map(String::as_str) {
-        Some("nginx") => "{{ address }}:{{ vars.port }}",
+        Some("nginx" | "nginx-plus") => "{{ address }}:{{ vars.port }}",
         Some(_) | None => "{{ host }}",
     }
 }

@@ -1,5 +1,6 @@
 //! The configuration as a whole: what loads, what is found, and that nothing makes it panic.
 
+mod apis;
 mod by_command;
 mod examples;
 mod findings;

@@ -1,11 +1,14 @@
 //! What HTTP APIs need: `url`, `username_env` with `password_env`, `ca`.
 
+use std::path::PathBuf;
+
 use super::Draft;
-use crate::config::check::ready::{ca, check_url};
+use crate::config::check::ready::check_url;
 use crate::config::check::scope::BALANCER;
 use crate::config::check::{Text, required};
 use crate::config::diagnostic::{Place, Report};
 use crate::config::field::Field;
+use crate::config::paths;
 use crate::model::{ApiSpec, CredentialNames};
 
 /// Checks all of it; `example` is a URL as this kind has it, and `version` says whether a segment of a path names a version, which
@@ -21,9 +24,8 @@ pub(super) fn check(
     let url = required(&draft.shape.url, at, "url", &quoted, report);
     let url = url.and_then(|text| url_of(&text, draft, (example, version), report));
     let credentials = credentials(draft, report);
-    let file = &draft.shape.ca;
-    let ca = ca(file, draft.file, &BALANCER, &draft.given.context(), report);
-    if ca.is_none() && !file.is_missing() {
+    let ca = ca(draft, report);
+    if ca.is_none() && !draft.shape.ca.is_missing() {
         return None;
     }
     Some(ApiSpec {
@@ -57,6 +59,21 @@ fn url_of(
     None
 }
 
+/// Where the CA's file is. Whether it is there is looked at when the balancer is used: a playbook need not know all of them.
+fn ca(draft: &Draft<'_>, report: &mut Report) -> Option<PathBuf> {
+    let text = Text::of(draft.file, draft.shape.ca.spanned()?);
+    let path = text.render(&BALANCER, &draft.given.context(), "", report)?;
+    paths::resolve(&path, report.folder(draft.file))
+        .map_err(|help| {
+            report.add(
+                text.at,
+                format!("`{path}` is not a path that can be used"),
+                help,
+            );
+        })
+        .ok()
+}
+
 /// Both or none; `Err` where something is wrong.
 fn credentials(draft: &Draft<'_>, report: &mut Report) -> Result<Option<CredentialNames>, ()> {
     let (user, password) = (&draft.shape.username_env, &draft.shape.password_env);
@@ -84,7 +101,7 @@ fn credentials(draft: &Draft<'_>, report: &mut Report) -> Result<Option<Credenti
     }))
 }
 
-/// The name of a variable, which must be set now; its value is not looked at.
+/// The name of a variable. Whether it is set is looked at when the balancer is used.
 fn variable(field: &Field<String>, draft: &Draft<'_>, report: &mut Report) -> Option<String> {
     let text = Text::of(draft.file, field.spanned()?);
     let name = text.render(&BALANCER, &draft.given.context(), "", report)?;
@@ -93,14 +110,6 @@ fn variable(field: &Field<String>, draft: &Draft<'_>, report: &mut Report) -> Op
             text.at,
             format!("`{name}` is not the name of an environment variable"),
             "write the name of a variable, never the secret itself",
-        );
-        return None;
-    }
-    if std::env::var_os(&name).is_none() {
-        report.add(
-            text.at,
-            format!("the environment variable `{name}` is not set"),
-            "set it where rollgate is started; its value is kept in no file and shown nowhere",
         );
         return None;
     }

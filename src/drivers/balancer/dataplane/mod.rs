@@ -3,12 +3,14 @@
 //! * [`paths`]: where things are in each version.
 //! * [`state`]: what is answered, as values, and what that means for one server.
 //! * [`process`]: which process answered.
+//! * [`tell`]: its other act.
 //!
 //! Known limits: requests that an old worker still carries after a reload are not counted, and agent checks cannot be switched off here.
 
 mod paths;
 mod process;
 mod state;
+mod tell;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +29,6 @@ use super::{BalancerError, Change, LoadBalancer};
 use crate::drivers::transport::Transport;
 use crate::model::{
     Admin, ApiSpec, BalancerName, BalancerSeen, HostName, PoolName, PoolSeen, ServerName,
-    ServerSeen,
 };
 
 /// One Data Plane API.
@@ -157,133 +158,6 @@ impl Dataplane {
         }
         Ok(Some(state::pool(pool.as_str(), servers, stats)))
     }
-
-    /// Changes of one server keep their order; servers do not wait for each other. All are tried, then the first error is told.
-    async fn tell_all(&self, changes: &[Change]) -> Result<(), BalancerError> {
-        let version = match self.known_version() {
-            _ if changes.is_empty() => return Ok(()),
-            Some(version) => version,
-            None => self.info().await?.0,
-        };
-        let mut servers: BTreeMap<(&PoolName, &ServerName), Vec<&Change>> = BTreeMap::new();
-        for change in changes {
-            servers
-                .entry((&change.pool, &change.server))
-                .or_default()
-                .push(change);
-        }
-        let acts: Vec<_> = servers
-            .into_values()
-            .map(|changes| self.tell_server(version, changes).boxed())
-            .collect();
-        let told: Vec<_> = futures::stream::iter(acts)
-            .buffered(SIDE_BY_SIDE)
-            .collect()
-            .await;
-        told.into_iter().collect()
-    }
-
-    async fn tell_server(
-        &self,
-        version: Version,
-        changes: Vec<&Change>,
-    ) -> Result<(), BalancerError> {
-        for change in changes {
-            if change.agent == Some(false) {
-                return Err(self.api.refused(
-                    &format!("disable agent {}/{}", change.pool, change.server),
-                    NO_AGENTS.to_owned(),
-                ));
-            }
-            // The weight comes before `ready`, so that no request is sent by a wrong one, and after what takes the server out.
-            if change.admin == Admin::Ready {
-                self.tell_weight(version, change).await?;
-                self.tell_admin(version, change).await?;
-            } else {
-                self.tell_admin(version, change).await?;
-                self.tell_weight(version, change).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn tell_weight(&self, version: Version, change: &Change) -> Result<(), BalancerError> {
-        let Some(weight) = change.weight else {
-            return Ok(());
-        };
-        self.put(version, change, &json!({ "weight": weight }))
-            .await?;
-        match self.server(version, change).await? {
-            Some(seen) if seen.weight == Some(weight) => Ok(()),
-            _ => Err(self.api.refused(
-                &format!("weight {weight} of {}/{}", change.pool, change.server),
-                "it did not take it: this version of the Data Plane API sets no weights at runtime"
-                    .to_owned(),
-            )),
-        }
-    }
-
-    /// The API does nothing when it believes that the server is in that state already, and it misreads some states: then a server that
-    /// is to be ready is told another state first, one that lets nothing in either.
-    async fn tell_admin(&self, version: Version, change: &Change) -> Result<(), BalancerError> {
-        self.put_admin(version, change, change.admin).await?;
-        let seen = self.server(version, change).await?;
-        let Some(seen) = seen.filter(|seen| seen.tracks.is_none()) else {
-            return Ok(());
-        };
-        match (change.admin, seen.admin) {
-            (Admin::Ready, Admin::Drain | Admin::Maint) => {
-                self.put_admin(version, change, Admin::Drain).await?;
-                self.put_admin(version, change, Admin::Ready).await
-            }
-            (Admin::Drain | Admin::Maint, Admin::Ready) => Err(self.api.refused(
-                &format!("{} {}/{}", word(change.admin), change.pool, change.server),
-                "it answered 200, and the server is still ready".to_owned(),
-            )),
-            (Admin::Ready, Admin::Ready)
-            | (Admin::Drain | Admin::Maint, Admin::Drain | Admin::Maint) => Ok(()),
-        }
-    }
-
-    async fn put_admin(
-        &self,
-        version: Version,
-        change: &Change,
-        admin: Admin,
-    ) -> Result<(), BalancerError> {
-        let body = json!({ "admin_state": word(admin) });
-        self.put(version, change, &body).await
-    }
-
-    async fn put(
-        &self,
-        version: Version,
-        change: &Change,
-        body: &serde_json::Value,
-    ) -> Result<(), BalancerError> {
-        let path = version.server(&change.pool, &change.server);
-        let reply = self.api.send(Method::PUT, &path, body).await?;
-        let command = format!("PUT {path} {body}");
-        match reply.status {
-            200 => Ok(()),
-            _ if is_for_good(&reply) => Err(self.api.refused(&command, self.message(&reply))),
-            _ => Err(self.api.unexpected(&command, &reply)),
-        }
-    }
-
-    async fn server(
-        &self,
-        version: Version,
-        change: &Change,
-    ) -> Result<Option<ServerSeen>, BalancerError> {
-        let pool = self.pool(version, &change.pool).await?;
-        Ok(pool.and_then(|pool| pool.servers.get(&change.server).cloned()))
-    }
-
-    fn message(&self, reply: &Reply) -> String {
-        let message = message(&reply.body).unwrap_or_default();
-        self.api.words(message.as_bytes())
-    }
 }
 
 impl LoadBalancer for Dataplane {
@@ -338,13 +212,4 @@ fn message(body: &[u8]) -> Option<String> {
 fn is_unknown(reply: &Reply) -> bool {
     let message = message(&reply.body).unwrap_or_default();
     message.contains("Can't find backend") || message.contains("No such backend")
-}
-
-/// The API gives `HAProxy`'s own refusals as 500, which a repetition does not mend.
-fn is_for_good(reply: &Reply) -> bool {
-    let message = message(&reply.body).unwrap_or_default();
-    is_unknown(reply)
-        || ["No such server", "Permission denied", "not found"]
-            .iter()
-            .any(|words| message.contains(words))
 }
