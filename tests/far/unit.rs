@@ -96,8 +96,8 @@ fn files(home: &Path) -> [Option<String>; 2] {
         .map(|name| fs::read_to_string(units.join(name)).ok())
 }
 
-fn some(text: &str) -> Option<String> {
-    Some(format!("{text}\n"))
+fn line(text: &str) -> String {
+    format!("{text}\n")
 }
 
 fn reloads(home: &Path) -> usize {
@@ -115,7 +115,7 @@ async fn a_unit_is_written_once_and_what_was_absent_is_so_again() {
         let forward = order(&lab, 1, 0, &unit(Some("[Service]"), Some("limit")));
         for _ in 0..2 {
             host.swap(&forward).await.unwrap();
-            assert_eq!(files(&home), [some("[Service]"), some("limit")]);
+            assert_eq!(files(&home), [Some(line("[Service]")), Some(line("limit"))]);
             assert_eq!(reloads(&home), 1, "{:?}", lab.shell);
         }
         let mut back = order(&lab, 0, 0, &unit(Some("[Service]"), None).going_back());
@@ -146,8 +146,8 @@ async fn every_revision_that_ran_under_a_unit_gets_it_back() {
         host.swap(&order(&lab, 4, 3, &fourth)).await.unwrap();
         for (to, text, drop_in) in [
             (1, Some("by hand\n\n".to_owned()), None),
-            (4, some("fourth"), some("limit")),
-            (3, some("third"), None),
+            (4, Some(line("fourth")), Some(line("limit"))),
+            (3, Some(line("third")), None),
             (0, Some("by hand\n\n".to_owned()), None),
         ] {
             let back = order(&lab, to, 4, &fourth.clone().going_back());
@@ -172,7 +172,7 @@ async fn a_reload_that_was_cut_off_is_made_up_for() {
         fs::write(home.join("broken"), "").unwrap();
         host.swap(&forward).await.unwrap_err();
         // The file is as it should be, and systemd does not know it yet.
-        assert_eq!(files(&home)[0], some("[Service]"));
+        assert_eq!(files(&home)[0], Some(line("[Service]")));
         fs::remove_file(home.join("broken")).unwrap();
         host.swap(&forward).await.unwrap();
         assert_eq!(reloads(&home), 2, "{:?}", lab.shell);
