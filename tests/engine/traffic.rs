@@ -379,3 +379,26 @@ async fn a_server_that_is_taken_out_on_its_ramp_gets_its_whole_weight_and_stays_
         (100, Admin::Maint)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_record_of_the_cut_does_not_make_it_somebody_elses() {
+    for nth in 1..6 {
+        let mut fleet = Fleet::new(2);
+        let policy = PoolPolicy {
+            cut_sticky: true,
+            ..PoolPolicy::default()
+        };
+        ask(&mut fleet, policy);
+        {
+            let mut sim = lock(&fleet.sim);
+            sim.sticky = true;
+            sim.hosts.get_mut("h1").unwrap().in_flight = 3;
+            let slow = crate::support::world::Fault::Slow(Duration::from_secs(5));
+            sim.faults.push(("h1".into(), "record", nth, slow));
+        }
+        let (outcome, events) = fleet.run().await;
+        assert_eq!(outcome, Outcome::Succeeded);
+        assert_within_rules(&fleet, outcome, &events, "slow record");
+        assert_eq!(lock(&fleet.sim).servers["h1"].admin, Admin::Ready, "{nth}");
+    }
+}

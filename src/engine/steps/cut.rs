@@ -26,12 +26,21 @@ pub(super) fn due(context: &Context, servers: &[(FoundTraffic, ServerSeen)]) -> 
 }
 
 /// Cuts them. The host's record says so first: whoever finds the server in maintenance later must know by whom. Without a record (a drain
-/// by hand) the server is the operator's from now on.
+/// by hand) the server is the operator's from now on. All under the host's turn: the watch must not close the door between the word and
+/// the act.
 pub(super) async fn cut(
     turn: &Turn<'_>,
     due: Vec<FoundTraffic>,
     step: Option<RecordStep>,
 ) -> StepResult {
+    let _turn = turn.context.traffic.turn(turn.name).await;
+    // Read again: what somebody else put into maintenance meanwhile is theirs.
+    let now = turn.context.traffic.servers(&due).await;
+    let now = now.map_err(|error| traffic_end(WHAT, error))?;
+    let ours = now
+        .into_iter()
+        .filter(|(_, seen)| seen.admin != Admin::Maint);
+    let due: Vec<FoundTraffic> = ours.map(|(entry, _)| entry).collect();
     {
         let mut ledger = turn.host.ledger();
         for entry in &due {
@@ -45,18 +54,6 @@ pub(super) async fn cut(
         let record = turn.context.record(turn.host, step);
         turn.write_record(&record).await?;
     }
-    let _turn = turn.context.traffic.turn(turn.name).await;
-    // Read again: what somebody else put into maintenance meanwhile is theirs.
-    let now = turn.context.traffic.servers(&due).await;
-    let now = now.map_err(|error| traffic_end(WHAT, error))?;
-    let (due, theirs): (Vec<_>, Vec<_>) = now
-        .into_iter()
-        .partition(|(_, seen)| seen.admin != Admin::Maint);
-    for (entry, _) in theirs {
-        let mut ledger = turn.host.ledger();
-        ledger.cut.retain(|cut| !is_same(cut, &entry));
-    }
-    let due: Vec<FoundTraffic> = due.into_iter().map(|(entry, _)| entry).collect();
     for entry in &due {
         turn.say(EventKind::Log {
             level: Level::Info,
