@@ -16,11 +16,11 @@ wanted() { # prints PROGRAM:PACKAGE pairs
     echo dockerd:docker.io docker:docker.io iptables:iptables debootstrap:debootstrap flock:util-linux
     return
   fi
-  echo cc:gcc cc:libc6-dev haproxy:haproxy nginx:nginx sshd:openssh-server ssh-keygen:openssh-client
+  echo cc:gcc cc:libc6-dev haproxy:haproxy sshd:openssh-server ssh-keygen:openssh-client
   case $1 in
   lab) ;;
   bench) echo ssh:openssh-client socat:socat curl:curl ;;
-  test | ci) echo socat:socat busybox:busybox shellcheck:shellcheck ;;
+  test | ci) echo nginx:nginx socat:socat busybox:busybox shellcheck:shellcheck ;;
   *)
     echo "install-tools: one of lab, test, bench, ci, containers is wanted, not '$1'" >&2
     exit 2
