@@ -31,6 +31,7 @@ pub(super) fn artifact(loaded: &Loaded, bits: Bits) -> Result<Artifact, String> 
         })
     };
     match bits {
+        Bits::Image(image) => Ok(image.artifact.clone()),
         Bits::None => made((NONE.repeat(64), 0)),
         Bits::Untouched(sha256) => made((sha256.to_string(), 0)),
         Bits::Fetched { file, from } => {

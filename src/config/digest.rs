@@ -15,6 +15,11 @@ pub(crate) struct ConfigParts {
 }
 
 impl ConfigParts {
+    /// Adds a part.
+    pub(crate) fn add(&mut self, name: &str, content: String) {
+        self.parts.insert(name.to_owned(), content);
+    }
+
     /// The digest of all parts.
     ///
     /// # Errors

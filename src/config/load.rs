@@ -6,18 +6,18 @@ use std::sync::Arc;
 use super::check::hosts::{self, Wanted};
 use super::check::scope::Given;
 use super::check::traffic::{self, Taken};
-use super::check::{balancers, choose, policy, pools, ready, release, run};
-use super::diagnostic::{Findings, Report};
+use super::check::{balancers, choose, container, policy, pools, ready, release, run};
+use super::diagnostic::{FileId, Findings, Report};
 use super::digest;
 use super::field::Field;
 use super::merge::{Inventory, merge};
 use super::read::read;
-use super::recipes::Book;
+use super::recipes::{Book, RunRecipe};
 use super::schema::{inventory as inventory_schema, playbook as playbook_schema};
 use super::template::Context;
 use super::{Loaded, Request};
 use crate::config::check::choose::Playbook;
-use crate::model::{BalancerSpec, HostName, HostSpec, ServiceName, Sha256, Version};
+use crate::model::{BalancerSpec, HostName, HostSpec, ImageSpec, ServiceName, Sha256, Version};
 
 /// Stands for the version where none was asked for.
 const UNASKED: &str = "0";
@@ -124,12 +124,10 @@ impl Loading<'_> {
         let global = local.clone().with("version", version_now.as_str());
         let chosen = self.choose(playbook);
         let optional = self.request.source_optional;
-        let release = self.unless_lost(whole, &shape.release, |field, report| {
+        let mut release = self.unless_lost(whole, &shape.release, |field, report| {
             release::check(field, file, (&global, optional), report)
         });
-        let run = self.unless_lost(whole, &shape.run, |field, report| {
-            run::run(field, file, report)
-        });
+        let (image, run) = self.run(shape, file, release.as_mut(), whole);
         let entries = self.unless_lost(whole, &shape.traffic, |field, report| {
             Some(traffic::entries(field, file, report))
         });
@@ -180,8 +178,9 @@ impl Loading<'_> {
                 ready_route: ready.route,
                 source: release.source,
                 artifact_name: release.name,
+                image,
                 keep: release.keep,
-                config_digests: config_digests(&fleet)?,
+                config_digests: config_digests(&fleet, &book)?,
                 keys: digest::keys(&self.report.text(file).parse().ok()?),
                 recipes: Arc::new(book),
                 fleet,
@@ -201,6 +200,29 @@ impl Loading<'_> {
             return None;
         }
         check(field, self.report)
+    }
+
+    /// How the service is run; of a container also where its image comes from.
+    fn run(
+        &mut self,
+        shape: &playbook_schema::Playbook,
+        file: FileId,
+        release: Option<&mut release::Release>,
+        whole: bool,
+    ) -> (Option<ImageSpec>, Option<RunRecipe>) {
+        if let Some(checked) = release.and_then(|release| release.container.take()) {
+            let run = container::run(&shape.run, checked.recipe, file, self.report);
+            return (Some(checked.image), Some(run));
+        }
+        let kind = shape.release.get().and_then(|table| table.0.kind.get());
+        if kind.is_some_and(|kind| kind == "container") {
+            // Its mistakes were told, and it needs no [run].
+            return (None, None);
+        }
+        let run = self.unless_lost(whole, &shape.run, |field, report| {
+            run::run(field, file, report)
+        });
+        (None, run)
     }
 
     fn choose(&mut self, playbook: &Playbook) -> Chosen {
@@ -281,8 +303,14 @@ fn warnings(ready: &ready::Ready) -> Vec<String> {
     }
 }
 
-fn config_digests(fleet: &[HostSpec]) -> Option<BTreeMap<HostName, Sha256>> {
-    let digest = digest::ConfigParts::default().digest().ok()?;
-    let of_host = |host: &HostSpec| (host.name.clone(), digest.clone());
-    Some(fleet.iter().map(of_host).collect())
+/// A container is rendered with a stand-in for its number and folder: they differ from host to host, and are no change.
+fn config_digests(fleet: &[HostSpec], book: &Book) -> Option<BTreeMap<HostName, Sha256>> {
+    let of_host = |host: &HostSpec| {
+        let mut parts = digest::ConfigParts::default();
+        if let Some(text) = book.container_text(&host.name) {
+            parts.add("container", text);
+        }
+        Some((host.name.clone(), parts.digest().ok()?))
+    };
+    fleet.iter().map(of_host).collect()
 }

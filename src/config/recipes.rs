@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::check::Text;
 use super::check::scope::{RELEASE, ROLLOUT};
 use super::command;
+use super::container::ContainerRecipe;
 use super::diagnostic::Report;
 use super::template::{self, Context, Fault, Scope};
 use crate::model::{
@@ -40,6 +41,8 @@ pub(crate) enum RestartRecipe {
         /// Does both.
         restart: Option<CommandRecipe>,
     },
+    /// It is a container.
+    Container(Box<ContainerRecipe>),
 }
 
 /// `[run]`.
@@ -78,7 +81,7 @@ impl HookRecipe {
 }
 
 /// A fault with the text it is in.
-type Misplaced<'a> = (&'a Text, Vec<Fault>);
+pub(crate) type Misplaced<'a> = (&'a Text, Vec<Fault>);
 
 impl CommandRecipe {
     fn check(&self, scope: &Scope, report: &mut Report) {
@@ -181,11 +184,29 @@ impl Book {
         }
     }
 
+    /// A container's settings on a host in one text, for its digest; `None` where there are none.
+    pub(crate) fn container_text(&self, host: &HostName) -> Option<String> {
+        let release = ReleaseRef {
+            revision: Revision(1),
+            version: Some(self.version.clone()),
+            dir: "/releases/1".to_owned(),
+        };
+        let run = render_run(&self.run, &self.context(host, &release).ok()?).ok()?;
+        match run.restart {
+            Restart::Container(it) => {
+                let flags = (it.engine.as_str(), it.name, it.flags, it.env, it.command);
+                serde_json::to_string(&flags).ok()
+            }
+            Restart::Systemd { .. } | Restart::Commands { .. } => None,
+        }
+    }
+
     /// What can be told without a host: the fleet may be empty because of another mistake.
     fn check_names(&self, report: &mut Report) {
         let mut of_host: Vec<&CommandRecipe> = self.run.logs.iter().collect();
         match &self.run.restart {
             RestartRecipe::Systemd(unit) => unit.check(&RELEASE, report),
+            RestartRecipe::Container(container) => container.check(report),
             RestartRecipe::Commands {
                 start,
                 stop,
@@ -255,6 +276,9 @@ fn render_run<'a>(recipe: &'a RunRecipe, context: &Context) -> Result<Run, Mispl
         RestartRecipe::Systemd(unit) => Restart::Systemd {
             unit: unit_name(unit, context)?,
         },
+        RestartRecipe::Container(container) => {
+            Restart::Container(Box::new(container.render(context)?))
+        }
         RestartRecipe::Commands {
             start,
             stop,
@@ -300,7 +324,7 @@ fn in_words((_, faults): Misplaced<'_>) -> String {
 impl Recipes for Book {
     fn run(&self, host: &HostName, release: &ReleaseRef) -> Result<Run, String> {
         render_run(&self.run, &self.context(host, release)?)
-            .map_err(|fault| format!("[run]: {}", in_words(fault)))
+            .map_err(|fault| format!("how the service is run: {}", in_words(fault)))
     }
 
     /// At points of a rollout or batch, `None` gives the hooks on `local`, and a host those on `host` and `once`. A fact

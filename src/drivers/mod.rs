@@ -16,6 +16,7 @@
 
 pub mod balancer;
 pub mod host;
+pub mod image;
 pub mod probe;
 pub mod store;
 pub mod transport;

@@ -118,7 +118,8 @@ impl Logs<'_> {
                 ];
                 Some(Command::Argv(words.map(str::to_owned).into()))
             }
-            (None, Restart::Commands { .. }) => None,
+            // Of a container its engine has them: see `crate::far::container`.
+            (None, Restart::Commands { .. } | Restart::Container(_)) => None,
         };
         let mut draft = Draft::new(site)?;
         draft.value("LIMIT", &seconds(LOGS_LIMIT))?;

@@ -96,7 +96,10 @@ impl Swap<'_> {
                 (Restart::Systemd { unit: old }, Restart::Systemd { unit: new }) => old == new,
                 (Restart::Commands { .. }, Restart::Commands { restart, .. }) => restart.is_some(),
                 (Restart::Systemd { .. }, Restart::Commands { .. })
-                | (Restart::Commands { .. }, Restart::Systemd { .. }) => false,
+                | (Restart::Commands { .. }, Restart::Systemd { .. })
+                // Containers have a swap of their own.
+                | (Restart::Container(_), _)
+                | (_, Restart::Container(_)) => false,
             };
         if restarts_itself {
             return None;
@@ -104,6 +107,7 @@ impl Swap<'_> {
         let (label, command) = match &run.restart {
             Restart::Systemd { unit } => systemctl("stop", unit),
             Restart::Commands { stop, .. } => ("the stop command".to_owned(), stop.clone()?),
+            Restart::Container(_) => return None,
         };
         Some(Act {
             label,
@@ -130,6 +134,7 @@ impl Swap<'_> {
                 };
                 (label.to_owned(), command.clone())
             }
+            Restart::Container(_) => return None,
         };
         Some(Act {
             label,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{HostName, Revision, Sha256, Version};
+use super::{Container, HostName, Revision, Sha256, Version};
 
 /// A binary on this machine, hashed once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub enum Restart {
         /// Does both.
         restart: Option<Command>,
     },
+    /// It is a container, which the release brings along.
+    Container(Box<Container>),
 }
 
 /// The `[run]` table, rendered for one host and one release.

@@ -1,9 +1,9 @@
-//! `[release]` of kind `binary`.
+//! `[release]`, of kind `binary`; of kind `container` in [`container`](super::container).
 
 use std::path::PathBuf;
 
 use crate::config::check::scope::{ARTIFACT, ROOT};
-use crate::config::check::{Text, required};
+use crate::config::check::{Text, container, required};
 use crate::config::diagnostic::{FileId, Place, Report, nearest};
 use crate::config::field::{Field, Table};
 use crate::config::paths;
@@ -24,6 +24,8 @@ pub(crate) struct Release {
     pub root: Text,
     /// Revisions kept.
     pub keep: usize,
+    /// The container that it is; then there is no source.
+    pub container: Option<container::Checked>,
 }
 
 /// Checks the table; `context` is that of [`ARTIFACT`]. Where the source is `optional` it may be missing.
@@ -44,15 +46,37 @@ pub(crate) fn check(
     let at = Place::at(file, &table.span());
     let shape = &table.get_ref().0;
     let keep = keep(&shape.keep, file, report);
-    let name = name(&shape.name, file, context, report);
+    let is_container = shape.kind.get().is_some_and(|kind| kind == "container");
     let root = match shape.root.spanned() {
         Some(root) => Text::of(file, root),
         None => Text {
             at: at.clone(),
-            text: "/opt/{{ service }}".to_owned(),
+            text: if is_container {
+                "/var/lib/rollgate/{{ service }}".to_owned()
+            } else {
+                "/opt/{{ service }}".to_owned()
+            },
         },
     };
     root.check(&ROOT, report);
+    if is_container {
+        let checked = container::check(shape, (file, &at), (context, optional), report)?;
+        return Some(Release {
+            source: PathBuf::new(),
+            name: String::new(),
+            root,
+            keep,
+            container: Some(checked),
+        });
+    }
+    if let Some(key) = container::foreign(shape) {
+        report.add(
+            at.clone(),
+            format!("`{key}` belongs to releases of kind \"container\""),
+            "write kind = \"container\", or take the key out",
+        );
+    }
+    let name = name(&shape.name, file, context, report);
     // What a source is depends on the kind, so of another kind its source is not looked at.
     kind(shape, file, &at, report)?;
     let source = required(
@@ -83,6 +107,7 @@ pub(crate) fn check(
         name,
         root,
         keep,
+        container: None,
     })
 }
 
@@ -95,11 +120,13 @@ fn kind(shape: &Shape, file: FileId, at: &Place, report: &mut Report) -> Option<
         report.add(
             kind.at,
             format!("releases of kind `{}` are not supported yet", kind.text),
-            "this version rolls kind = \"binary\": one executable file",
+            "this version rolls kind = \"binary\" (one executable file) and kind = \"container\"",
         );
         return None;
     }
-    let known = std::iter::once("binary").chain(later::RELEASE_KINDS.iter().copied());
+    let known = ["binary", "container"]
+        .into_iter()
+        .chain(later::RELEASE_KINDS.iter().copied());
     report.add(
         kind.at,
         format!("unknown kind of release `{}`", kind.text),

@@ -5,6 +5,8 @@ mod fallback;
 mod http;
 mod target;
 
+pub(in crate::drivers) use target::Target;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;

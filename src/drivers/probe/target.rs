@@ -13,7 +13,7 @@ use super::ProbeError;
 
 /// Where a URL leads.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(in crate::drivers) struct Target {
     /// As written.
     pub(super) url: String,
     /// Name or address; IPv6 without brackets.
@@ -37,7 +37,7 @@ pub(super) struct Tls {
 }
 
 impl Target {
-    pub(super) fn new(url: &str, ca: Option<&Path>) -> Result<Self, ProbeError> {
+    pub(in crate::drivers) fn new(url: &str, ca: Option<&Path>) -> Result<Self, ProbeError> {
         let wrong = |reason: &str| ProbeError::Url {
             url: url.to_owned(),
             reason: reason.to_owned(),
@@ -74,6 +74,31 @@ impl Target {
             tls: secure.then(|| Tls::new(url, &host, ca)).transpose()?,
             host,
         })
+    }
+
+    /// Name or address; IPv6 without brackets.
+    pub(in crate::drivers) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub(in crate::drivers) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The `Host` header.
+    pub(in crate::drivers) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Path and query.
+    pub(in crate::drivers) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// How TLS is spoken with it; `None` for `http://`.
+    pub(in crate::drivers) fn tls(&self) -> Option<(&Arc<ClientConfig>, &ServerName<'static>)> {
+        self.tls.as_ref().map(|tls| (&tls.config, &tls.name))
     }
 }
 
