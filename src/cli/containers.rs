@@ -9,7 +9,7 @@ use crate::drivers::image::{auth_file, is_loopback};
 use crate::drivers::transport::Transport;
 use crate::engine::Job;
 use crate::far::container::Berth;
-use crate::model::{HostSpec, Pull, Restart, Revision};
+use crate::model::{HostSpec, ImageRef, Pull, Restart, Revision};
 use crate::plan::release;
 
 /// What is the same for every host.
@@ -43,7 +43,7 @@ pub(super) fn template(loaded: &Loaded, ask: &Ask) -> Option<Template> {
         pull,
         ids: image.map_or_else(Vec::new, |image| image.ids.clone()),
         adopt: ask.adopt,
-        repository: reference.map_or_else(String::new, |reference| reference.repository()),
+        repository: reference.map_or_else(String::new, ImageRef::repository),
     })
 }
 

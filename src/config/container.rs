@@ -14,7 +14,7 @@ pub(crate) type Rule = fn(&str) -> Result<(), &'static str>;
 #[derive(Debug, Clone)]
 pub(crate) struct Flag {
     /// Such as `--publish`.
-    pub flag: &'static str,
+    pub word: &'static str,
     /// What stands before the value, such as a label's name with `=`.
     pub before: String,
     /// The value.
@@ -62,7 +62,7 @@ impl ContainerRecipe {
         let mut flags = Vec::with_capacity(2 * self.flags.len() + self.fixed.len());
         for flag in &self.flags {
             let value = rendered(&flag.value, context, flag.rule)?;
-            flags.push(flag.flag.to_owned());
+            flags.push(flag.word.to_owned());
             flags.push(format!("{}{value}", flag.before));
         }
         flags.extend(self.fixed.iter().cloned());

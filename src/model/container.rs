@@ -175,8 +175,13 @@ fn is_part(text: &str) -> bool {
 }
 
 fn is_domain(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        Some(_) | None => (text, "5000"),
+    };
     let fine = |b: u8| b.is_ascii_alphanumeric() || b".-:[]".contains(&b);
-    !text.is_empty() && text.bytes().all(fine) && !text.starts_with('-')
+    let is_port = port.parse::<u16>().is_ok();
+    is_port && !host.is_empty() && host.bytes().all(fine) && !host.starts_with(['-', '.'])
 }
 
 /// A user name and a password; nothing prints them.

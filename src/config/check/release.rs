@@ -47,17 +47,7 @@ pub(crate) fn check(
     let shape = &table.get_ref().0;
     let keep = keep(&shape.keep, file, report);
     let is_container = shape.kind.get().is_some_and(|kind| kind == "container");
-    let root = match shape.root.spanned() {
-        Some(root) => Text::of(file, root),
-        None => Text {
-            at: at.clone(),
-            text: if is_container {
-                "/var/lib/rollgate/{{ service }}".to_owned()
-            } else {
-                "/opt/{{ service }}".to_owned()
-            },
-        },
-    };
+    let root = root(shape, is_container, file, &at);
     root.check(&ROOT, report);
     if is_container {
         let checked = container::check(shape, (file, &at), (context, optional), report)?;
@@ -69,13 +59,7 @@ pub(crate) fn check(
             container: Some(checked),
         });
     }
-    if let Some(key) = container::foreign(shape) {
-        report.add(
-            at.clone(),
-            format!("`{key}` belongs to releases of kind \"container\""),
-            "write kind = \"container\", or take the key out",
-        );
-    }
+    container::refuse_keys(shape, &at, report);
     let name = name(&shape.name, file, context, report);
     // What a source is depends on the kind, so of another kind its source is not looked at.
     kind(shape, file, &at, report)?;
@@ -109,6 +93,21 @@ pub(crate) fn check(
         keep,
         container: None,
     })
+}
+
+fn root(shape: &Shape, is_container: bool, file: FileId, at: &Place) -> Text {
+    let default = if is_container {
+        "/var/lib/rollgate/{{ service }}"
+    } else {
+        "/opt/{{ service }}"
+    };
+    match shape.root.spanned() {
+        Some(root) => Text::of(file, root),
+        None => Text {
+            at: at.clone(),
+            text: default.to_owned(),
+        },
+    }
 }
 
 fn kind(shape: &Shape, file: FileId, at: &Place, report: &mut Report) -> Option<()> {

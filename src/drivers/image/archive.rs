@@ -334,7 +334,8 @@ fn hex(hasher: Hasher) -> String {
         })
 }
 
-fn digest(bytes: &[u8]) -> io::Result<Sha256> {
+/// The digest of a document.
+pub(super) fn digest(bytes: &[u8]) -> io::Result<Sha256> {
     let hex = hex(Hasher::new_with_prefix(bytes));
     Sha256::new(&hex).map_err(io::Error::other)
 }

@@ -2,6 +2,7 @@
 //!
 //! Source: the OCI distribution specification, and Docker's "Token Authentication Specification".
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,6 @@ use hyper::body::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, USER_AGENT, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use sha2::Digest as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
@@ -34,7 +34,7 @@ struct Reply {
     body: Bytes,
 }
 
-/// Asks which digest the tag stands for now.
+/// Asks which digest the tag stands for at this moment.
 ///
 /// # Errors
 /// A text for people.
@@ -84,9 +84,7 @@ impl Asking<'_> {
         // A registry need not name the digest: then it is that of the document.
         let reply = self.ask(&Method::GET, &url, pass.as_deref()).await?;
         self.check(reply.status)?;
-        let sum = sha2::Sha256::digest(&reply.body);
-        let hex: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
-        read_digest(&format!("sha256:{hex}"))
+        super::archive::digest(&reply.body).map_err(|error| error.to_string())
     }
 
     fn check(&self, status: StatusCode) -> Result<(), String> {
@@ -277,7 +275,8 @@ fn escape(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte) {
             escaped.push(char::from(byte));
         } else {
-            escaped.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _never = write!(escaped, "%{byte:02X}");
         }
     }
     escaped
