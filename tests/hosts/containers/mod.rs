@@ -1,5 +1,10 @@
 //! Releases that are containers, on hosts with Docker and with Podman.
 
+mod crash;
+mod registry;
+mod rolls;
+mod trouble;
+
 use std::process::Command;
 
 use serde_json::Value;
@@ -101,46 +106,10 @@ fn sent(said: &Said) -> u64 {
     said.named("host.staged").iter().filter_map(bytes).sum()
 }
 
-fn rolls_under_load(kind: Kind) {
-    let Some(lab) = started(kind, 4) else { return };
-    let before = ids(&lab, kind);
-    let load = lab.load();
-    let said = lab.deploy(&playbook(&lab, kind), "2.0");
-    let summary = load.stop().unwrap();
-    let said = said.expect(0);
-    lab.assert_all_on("2.0", &said);
-    assert_eq!(summary["failed"], 0, "{summary:#}");
-    assert!(sent(&said) > 0, "{said}");
-    for (host, old) in lab.hosts.iter().zip(&before) {
-        // What served before is kept, stopped, under its number.
-        assert_eq!(inspect(&lab, kind, host, "shop-1", "{{.Id}}"), *old);
-        assert_eq!(
-            inspect(&lab, kind, host, "shop-1", "{{.State.Running}}"),
-            "false"
-        );
-    }
-    // Twice changes nothing.
-    let again = lab.deploy(&playbook(&lab, kind), "2.0").expect(0);
-    assert_eq!(again.named("host.swapped").len(), 0, "{again}");
-    // Back is a start of what is there.
-    let undo = lab.rollgate(&[
-        "undo",
-        &lab.playbook_file(&playbook(&lab, kind)),
-        "--output",
-        "json",
-    ]);
-    let undo = undo.expect(0);
-    lab.assert_all_on(FIRST, &undo);
-    assert_eq!(ids(&lab, kind), before);
-    assert_eq!(sent(&undo), 0);
-}
-
-#[test]
-fn docker_rolls_under_load_and_goes_back() {
-    rolls_under_load(Kind::Docker);
-}
-
-#[test]
-fn podman_rolls_under_load_and_goes_back() {
-    rolls_under_load(Kind::Podman);
+/// What the hosts' containers are called, with their states, in order.
+fn names(lab: &TestLab, kind: Kind, host: &LabHost) -> Vec<String> {
+    let engine = engine(kind);
+    let script = format!("{engine} ps -a --format '{{{{.Names}}}}' | sort");
+    let text = lab.exec(host, &script).unwrap();
+    text.lines().map(str::to_owned).collect()
 }
