@@ -28,12 +28,18 @@ fn engine(kind: Kind) -> &'static str {
 
 /// Makes an archive of `docker save` with the example application of that version: `dist/shop-VERSION.tar`.
 fn pack(lab: &TestLab, version: &str, behaviour: &[&str]) {
+    pack_of(lab, version, behaviour, 0);
+}
+
+/// The same with that many MB of noise in it.
+fn pack_of(lab: &TestLab, version: &str, behaviour: &[&str], megabytes: usize) {
     lab.make(version, behaviour).unwrap();
     let dir = lab.dir().display();
     let script = format!(
         "set -e; cd {dir}; mkdir -p dist; rm -rf rootfs; mkdir rootfs\n\
          cp artifacts/{version}/app rootfs/app\n\
          for file in $(ldd bin/app | grep -o '/[^ ]*'); do mkdir -p rootfs${{file%/*}}; cp -L $file rootfs$file; done\n\
+         head -c {megabytes}000000 /dev/urandom >rootfs/noise\n\
          tar -C rootfs -c . >rootfs.tar"
     );
     let done = Command::new("sh").args(["-c", &script]).status().unwrap();

@@ -140,7 +140,7 @@ fn between(said: &Said, host: &str, from: &str, to: &str) -> f64 {
 fn costs_what_the_application_costs(kind: Kind) {
     let Some(lab) = started(kind, 4) else { return };
     let dir = lab.dir().display().to_string();
-    pack(&lab, "9.0", &["--size-mb", "50"]);
+    pack_of(&lab, "9.0", &[], 50);
     assert!(
         std::fs::metadata(format!("{dir}/dist/shop-9.0.tar"))
             .unwrap()
