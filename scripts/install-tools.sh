@@ -3,8 +3,8 @@
 #
 #   scripts/install-tools.sh lab|test|bench|ci|containers
 #
-# Asks nothing. No service is started by an installation, nor at the next boot: what is needed of sshd and HAProxy is
-# started by the lab itself, on loopback; scripts/container-lab.sh, which asks for `containers`, starts its own Docker engine. As an ordinary user it needs sudo without a password, unless all is there already.
+# Asks nothing. No service is started by an installation, nor at the next boot: what is needed of sshd, HAProxy and nginx
+# is started by the lab itself, on loopback; scripts/container-lab.sh, which asks for `containers`, starts its own Docker engine. As an ordinary user it needs sudo without a password, unless all is there already.
 set -eu
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -16,7 +16,7 @@ wanted() { # prints PROGRAM:PACKAGE pairs
     echo dockerd:docker.io docker:docker.io docker-registry:docker-registry iptables:iptables debootstrap:debootstrap flock:util-linux
     return
   fi
-  echo cc:gcc cc:libc6-dev haproxy:haproxy sshd:openssh-server ssh-keygen:openssh-client
+  echo cc:gcc cc:libc6-dev haproxy:haproxy nginx:nginx sshd:openssh-server ssh-keygen:openssh-client
   case $1 in
   lab) ;;
   bench) echo ssh:openssh-client socat:socat curl:curl ;;
@@ -62,6 +62,7 @@ install_packages() {
   for package in $1; do
     case $package in
     haproxy) leave_off haproxy ;;
+    nginx) leave_off nginx ;;
     openssh-server) leave_off ssh ;;
     docker.io)
       leave_off docker.service

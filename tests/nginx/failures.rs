@@ -1,5 +1,6 @@
 //! What goes wrong leaves files and process as they were, or says what is still to be done.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +81,6 @@ async fn an_edit_that_the_test_refuses_is_taken_back() {
         (nginx.text().as_str(), nginx.workers(), nginx.leftovers()),
         (TWO, workers, Vec::new())
     );
-    use std::os::unix::fs::MetadataExt;
     assert_eq!(std::fs::metadata(nginx.file()).unwrap().ino(), before.ino());
 }
 

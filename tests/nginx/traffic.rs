@@ -11,10 +11,17 @@ use crate::support::nginx::{Nginx, get};
 
 /// An upstream of these applications.
 fn upstream(name: &str, apps: &[&App]) -> String {
-    let lines: String = apps
+    let lines: Vec<String> = apps
         .iter()
-        .map(|app| format!("  server {};\n", app.address))
+        .map(|app| {
+            format!(
+                "  server {};
+",
+                app.address
+            )
+        })
         .collect();
+    let lines = lines.concat();
     format!("upstream {name} {{\n{lines}  keepalive 8;\n}}\n")
 }
 

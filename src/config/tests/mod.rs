@@ -5,6 +5,7 @@ mod by_command;
 mod examples;
 mod findings;
 mod inventory;
+mod nginx;
 mod playbook;
 mod recipes;
 mod units;
