@@ -13,7 +13,7 @@ policy=/usr/sbin/policy-rc.d
 
 wanted() { # prints PROGRAM:PACKAGE pairs
   if [ "$1" = containers ]; then
-    echo dockerd:docker.io docker:docker.io iptables:iptables debootstrap:debootstrap flock:util-linux
+    echo dockerd:docker.io docker:docker.io docker-registry:docker-registry iptables:iptables debootstrap:debootstrap flock:util-linux
     return
   fi
   echo cc:gcc cc:libc6-dev haproxy:haproxy sshd:openssh-server ssh-keygen:openssh-client

@@ -305,6 +305,9 @@ pub struct Subject {
     /// Take over the lock, and what an unfinished rollout left behind
     #[arg(long)]
     pub take_over: bool,
+    /// Take over containers of the service's name that rollgate did not start, as what ran before
+    #[arg(long)]
+    pub adopt: bool,
 }
 
 /// `rollgate deploy`.

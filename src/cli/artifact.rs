@@ -28,7 +28,7 @@ pub(super) fn artifact(
 ) -> Result<(Artifact, Option<TempDir>), Refusal> {
     let found = found(loaded, bits)?;
     match loaded.kind {
-        ReleaseKind::Binary => Ok((found, None)),
+        ReleaseKind::Binary | ReleaseKind::Container => Ok((found, None)),
         // Nothing here is, or has to be, the archive.
         ReleaseKind::Archive if found.size == 0 => {
             let form = Form::Tree(None);
@@ -77,6 +77,7 @@ fn found(loaded: &Loaded, bits: Bits) -> Result<Artifact, String> {
         })
     };
     match bits {
+        Bits::Image(image) => Ok(image.artifact.clone()),
         Bits::None => made((NONE.repeat(64), 0)),
         Bits::Untouched(sha256) => made((sha256.to_string(), 0)),
         Bits::Fetched { file, from } => {

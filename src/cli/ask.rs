@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::Subject;
+use super::image::Image;
 use crate::model::{Revision, RolloutId, Sha256};
 use crate::plan::{Resumes, Wishes};
 
@@ -31,6 +33,8 @@ pub(super) struct Ask {
     pub(super) message: Option<String>,
     /// What the artifact is.
     pub(super) bits: Bits,
+    /// Whether containers that rollgate did not start are taken over.
+    pub(super) adopt: bool,
     /// The rollout that is gone on with, and what this process of it is.
     pub(super) takes_up: Option<TakesUp>,
 }
@@ -64,6 +68,8 @@ pub(super) enum Bits {
         /// Where it came from at first, for the history.
         from: String,
     },
+    /// A container's image, found and made ready.
+    Image(Arc<Image>),
     /// The command goes back from the artifact of that digest, and sends nothing.
     Untouched(Sha256),
 }
@@ -93,6 +99,7 @@ impl Ask {
             },
             options: kept_options(subject),
             bits: Bits::Read,
+            adopt: subject.adopt,
             ..Self::default()
         }
     }
@@ -106,6 +113,7 @@ fn kept_options(subject: &Subject) -> BTreeMap<String, String> {
         ("again", subject.again),
         ("replace-artifact", subject.replace_artifact),
         ("allow-downtime", subject.allow_downtime),
+        ("adopt", subject.adopt),
     ];
     for (name, given) in flags {
         if given {

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::args::{Common, Deploy};
 use super::ask::Ask;
+use super::image;
 use super::terminal::Terminal;
 use super::wiring::{self, Wired};
 use crate::drivers::store;
@@ -37,6 +38,10 @@ pub(super) async fn run(common: &Common, deploy: &Deploy, terminal: &Terminal) -
         lock_wait: deploy.lock_wait,
         approved: deploy.approve,
         ..Ask::of(&deploy.subject)
+    };
+    let ask = match image::resolve(&loaded, ask).await {
+        Ok(ask) => ask,
+        Err((status, reason)) => return terminal.refuse(status, &reason, "nothing was touched"),
     };
     match wiring::wire(&loaded, ask) {
         Ok(wired) => run_job(&wired, terminal, stop).await,

@@ -18,7 +18,9 @@
 pub mod args;
 mod artifact;
 mod ask;
+mod containers;
 mod deploy;
+mod image;
 mod local;
 mod locking;
 mod looking;

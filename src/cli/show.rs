@@ -2,6 +2,7 @@
 
 use super::args::{Check, Common, Deploy, Plan, Subject};
 use super::ask::Ask;
+use super::image;
 use super::terminal::Terminal;
 use super::wiring::{self, Wired};
 use crate::engine;
@@ -60,7 +61,11 @@ async fn show(
     if loaded.strategy.pause == Pause::Manual && !may_ask {
         return terminal.nobody_to_ask();
     }
-    let wired = match wiring::wire(&loaded, Ask::of(subject)) {
+    let ask = match image::resolve(&loaded, Ask::of(subject)).await {
+        Ok(ask) => ask,
+        Err((status, reason)) => return terminal.refuse(status, &reason, ""),
+    };
+    let wired = match wiring::wire(&loaded, ask) {
         Ok(wired) => wired,
         Err(no) => return terminal.refuse(no.status, &no.reason, ""),
     };

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::args::{Abort, Common, Resume, Service};
 use super::ask::{Ask, Bits, TakesUp};
 use super::deploy::run_job;
+use super::image;
 use super::terminal::Terminal;
 use super::wiring::{self, Wired};
 use crate::config::{Loaded, Request};
@@ -242,6 +243,10 @@ async fn go_on(
         Ok(ask) => ask,
         Err(reason) => return terminal.refuse(ExitStatus::Refused, &reason, ""),
     };
+    let ask = match image::resolve(&loaded, ask).await {
+        Ok(ask) => ask,
+        Err((status, reason)) => return terminal.refuse(status, &reason, "nothing was touched"),
+    };
     match wiring::wire(&loaded, ask) {
         Ok(wired) => run_job(&wired, terminal, stop).await,
         Err(no) => terminal.refuse(ExitStatus::Refused, &no.reason, "nothing was touched"),
@@ -287,6 +292,7 @@ fn ask(loaded: &Loaded, wish: &Wish<'_>, open: &Open) -> Result<Ask, String> {
         options: record.options.clone(),
         undo: record.undo.then_some(record.target.revision),
         message: None,
+        adopt: record.options.contains_key("adopt"),
         bits: match goal {
             Goal::Finish if record.undo => Bits::Old {
                 sha256: Some(record.target.sha256.clone()),

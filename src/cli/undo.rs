@@ -95,7 +95,8 @@ async fn find(common: &Common, undo: &Undo, terminal: &Terminal) -> Result<Found
 async fn relayed(wired: &Wired, loaded: &Loaded, known: &HistoryRevision) -> Option<TempDir> {
     let (version, sha256) = (known.version.as_ref()?, known.sha256.as_ref()?);
     let is_here = sha256_of(&loaded.source).is_ok_and(|here| here == sha256.as_str());
-    if is_here || !relay::lacking(loaded, known) {
+    // A container comes with its settings, which no file of a host holds.
+    if loaded.image.is_some() || is_here || !relay::lacking(loaded, known) {
         return None;
     }
     let what = (known.revision, version, sha256);

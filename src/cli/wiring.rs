@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::artifact::artifact;
-use super::ask::Ask;
+use super::ask::{Ask, Bits};
+use super::containers;
+use super::image::Image;
 use super::local::LocalProcesses;
 use super::machine::{self, SystemClock, SystemProcesses};
 use super::people::AtTerminal;
@@ -51,6 +53,8 @@ pub(super) struct Wired {
     transports: Vec<Arc<dyn Transport>>,
     /// What is sent, where it was made of the artifact.
     _made: Option<TempDir>,
+    /// What is sent must not go before its rollout ends.
+    _image: Option<Arc<Image>>,
 }
 
 impl Wired {
@@ -80,12 +84,26 @@ pub(super) fn wire(loaded: &Loaded, mut ask: Ask) -> Result<Wired, Refusal> {
         .iter()
         .map(|(name, spec)| (name.clone(), transport::open(spec, &all, &connector)))
         .collect();
+    let containers = containers::template(loaded, &ask);
+    let image = match &ask.bits {
+        Bits::Image(image) => Some(Arc::clone(image)),
+        Bits::None
+        | Bits::Read
+        | Bits::Known { .. }
+        | Bits::Old { .. }
+        | Bits::Fetched { .. }
+        | Bits::Untouched(_) => None,
+    };
     let (artifact, made) = artifact(loaded, std::mem::take(&mut ask.bits))?;
     let job = job(loaded, ask, artifact)?;
     let mut hosts = BTreeMap::new();
     for spec in &loaded.fleet {
         if let Some(transport) = transports.get(&spec.name) {
-            hosts.insert(spec.name.clone(), ports(loaded, spec, transport, &job)?);
+            let driver = match &containers {
+                Some(template) => containers::open(loaded, spec, transport, (&job, template))?,
+                None => folders(spec, transport, &job),
+            };
+            hosts.insert(spec.name.clone(), ports(loaded, spec, transport, driver)?);
         }
     }
     let world = World {
@@ -106,6 +124,7 @@ pub(super) fn wire(loaded: &Loaded, mut ask: Ask) -> Result<Wired, Refusal> {
         world,
         transports: transports.into_values().collect(),
         _made: made,
+        _image: image,
     })
 }
 
@@ -113,7 +132,7 @@ fn ports(
     loaded: &Loaded,
     spec: &HostSpec,
     transport: &Arc<dyn Transport>,
-    job: &Job,
+    driver: Arc<dyn host::HostDriver>,
 ) -> Result<HostPorts, String> {
     let options = probe::ProbeOptions {
         url: spec.ready_url.clone(),
@@ -123,13 +142,21 @@ fn ports(
     };
     let probe = probe::open(options, Some(Arc::clone(transport)))
         .map_err(|error| format!("host `{}`: {error}", spec.name))?;
-    let driver = host::open(
+    Ok(HostPorts { driver, probe })
+}
+
+/// The driver of a host with folders of releases.
+fn folders(
+    spec: &HostSpec,
+    transport: &Arc<dyn Transport>,
+    job: &Job,
+) -> Arc<dyn host::HostDriver> {
+    host::open(
         Arc::clone(transport),
         &spec.root,
         job.rollout.clone(),
         job.token.clone(),
-    );
-    Ok(HostPorts { driver, probe })
+    )
 }
 
 fn balancer_port(

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use sha2::Digest as _;
 
-use crate::model::{InvalidName, Sha256, Unit, UnitFiles};
+use crate::model::{Container, InvalidName, Sha256, Unit, UnitFiles};
 
 /// What reaches the process on one host besides the artifact. Later kinds of releases add parts; a release without any has the
 /// digest of the heading alone, so a host does not look changed when rollgate learns more.
@@ -26,6 +26,23 @@ impl ConfigParts {
                 self.add(name, content.clone());
             }
         }
+    }
+
+    /// Adds a container's settings.
+    pub(crate) fn add_container(&mut self, container: &Container) {
+        let it = container;
+        let settings = (
+            it.engine.as_str(),
+            &it.name,
+            &it.flags,
+            &it.env,
+            &it.command,
+        );
+        // Texts alone can always be written.
+        self.add(
+            "container",
+            serde_json::to_string(&settings).unwrap_or_default(),
+        );
     }
 
     /// Adds a part.

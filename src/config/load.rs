@@ -6,19 +6,19 @@ use std::sync::Arc;
 use super::check::hosts::{self, Wanted};
 use super::check::scope::Given;
 use super::check::traffic::{self, Taken};
-use super::check::{balancers, choose, policy, pools, ready, release, run};
+use super::check::{balancers, choose, container, policy, pools, ready, release, run};
 use super::diagnostic::{Findings, Report};
 use super::digest;
 use super::field::Field;
 use super::merge::{Inventory, merge};
 use super::overlay::OverlayRecipe;
 use super::read::read;
-use super::recipes::Book;
+use super::recipes::{Book, RunRecipe};
 use super::schema::{inventory as inventory_schema, playbook as playbook_schema};
 use super::template::Context;
 use super::{Loaded, Request};
 use crate::config::check::choose::Playbook;
-use crate::model::{BalancerSpec, HostName, HostSpec, ServiceName, Sha256, Version};
+use crate::model::{BalancerSpec, HostName, HostSpec, ImageSpec, ServiceName, Sha256, Version};
 
 /// Stands for the version where none was asked for.
 const UNASKED: &str = "0";
@@ -125,12 +125,10 @@ impl Loading<'_> {
         let global = local.clone().with("version", version_now.as_str());
         let chosen = self.choose(playbook);
         let optional = self.request.source_optional;
-        let release = self.unless_lost(whole, &shape.release, |field, report| {
+        let mut release = self.unless_lost(whole, &shape.release, |field, report| {
             release::check(field, file, (&global, optional), report)
         });
-        let run = self.unless_lost(whole, &shape.run, |field, report| {
-            run::run(field, file, &local, report)
-        });
+        let (image, run) = self.run(playbook, &local, release.as_mut());
         let entries = self.unless_lost(whole, &shape.traffic, |field, report| {
             Some(traffic::entries(field, file, report))
         });
@@ -188,6 +186,7 @@ impl Loading<'_> {
                 kind: release.kind,
                 shared: release.shared,
                 artifact_name: release.name,
+                image,
                 keep: release.keep,
                 config_digests: config_digests(&fleet, &book)?,
                 keys: digest::keys(&self.report.text(file).parse().ok()?),
@@ -209,6 +208,29 @@ impl Loading<'_> {
             return None;
         }
         check(field, self.report)
+    }
+
+    /// How the service is run; of a container also where its image comes from.
+    fn run(
+        &mut self,
+        playbook: &Playbook,
+        local: &Context,
+        release: Option<&mut release::Release>,
+    ) -> (Option<ImageSpec>, Option<RunRecipe>) {
+        let (file, shape) = (playbook.file, &playbook.shape);
+        if let Some(checked) = release.and_then(|release| release.container.take()) {
+            let run = container::run(&shape.run, checked.recipe, file, self.report);
+            return (Some(checked.image), Some(run));
+        }
+        let kind = shape.release.get().and_then(|table| table.0.kind.get());
+        if kind.is_some_and(|kind| kind == "container") {
+            // Its mistakes were told, and it needs no [run].
+            return (None, None);
+        }
+        let run = self.unless_lost(playbook.whole, &shape.run, |field, report| {
+            run::run(field, file, local, report)
+        });
+        (None, run)
     }
 
     fn choose(&mut self, playbook: &Playbook) -> Chosen {

@@ -11,6 +11,7 @@
 
 mod check;
 mod command;
+mod container;
 mod diagnostic;
 mod digest;
 mod field;
@@ -42,8 +43,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{
-    BalancerSpec, DrainPolicy, HostName, HostSpec, ReadyPolicy, Recipes, ReleaseKind, ServiceName,
-    Sha256, Strategy, Version,
+    BalancerSpec, DrainPolicy, HostName, HostSpec, ImageSpec, ReadyPolicy, Recipes, ReleaseKind,
+    ServiceName, Sha256, Strategy, Version,
 };
 
 /// What the command line says about the files.
@@ -102,6 +103,8 @@ pub struct Loaded {
     pub artifact_name: String,
     /// Paths inside a release that are links into the shared folder.
     pub shared: Vec<String>,
+    /// Where a container's image comes from; `None` for releases of other kinds.
+    pub image: Option<ImageSpec>,
     /// Revisions kept on each host; at least 2.
     pub keep: usize,
     /// The digest of what reaches the process besides the artifact, for each host (F3).

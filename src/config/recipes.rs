@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::check::Text;
 use super::check::scope::{RELEASE, ROLLOUT};
 use super::command;
+use super::container::ContainerRecipe;
 use super::diagnostic::Report;
 use super::digest::ConfigParts;
 use super::overlay::{self, OverlayRecipe};
@@ -43,6 +44,8 @@ pub(crate) enum RestartRecipe {
         /// Does both.
         restart: Option<CommandRecipe>,
     },
+    /// It is a container.
+    Container(Box<ContainerRecipe>),
 }
 
 /// `[run]`.
@@ -196,6 +199,7 @@ impl Book {
         let mut of_host: Vec<&CommandRecipe> = self.run.logs.iter().collect();
         match &self.run.restart {
             RestartRecipe::Systemd(unit) => unit.check(report),
+            RestartRecipe::Container(container) => container.check(report),
             RestartRecipe::Commands {
                 start,
                 stop,
@@ -218,8 +222,10 @@ impl Book {
         let release = self.stand_in();
         let run = self.context(host, &release).ok();
         let run = run.and_then(|context| render_run(&self.run, &context).ok());
-        if let Some(unit) = run.as_ref().and_then(Run::unit) {
-            parts.add_unit(unit);
+        match run.map(|run| run.restart) {
+            Some(Restart::Systemd(unit)) => parts.add_unit(&unit),
+            Some(Restart::Container(container)) => parts.add_container(&container),
+            Some(Restart::Commands { .. }) | None => {}
         }
         overlay::add_parts(&self.overlay.render(), &mut parts);
         parts
@@ -285,6 +291,9 @@ fn render_run<'a>(recipe: &'a RunRecipe, context: &Context) -> Result<Run, Mispl
     };
     let restart = match &recipe.restart {
         RestartRecipe::Systemd(unit) => Restart::Systemd(unit.render(context)?),
+        RestartRecipe::Container(container) => {
+            Restart::Container(Box::new(container.render(context)?))
+        }
         RestartRecipe::Commands {
             start,
             stop,
@@ -310,7 +319,7 @@ fn in_words((_, faults): Misplaced<'_>) -> String {
 impl Recipes for Book {
     fn run(&self, host: &HostName, release: &ReleaseRef) -> Result<Run, String> {
         render_run(&self.run, &self.context(host, release)?)
-            .map_err(|fault| format!("[run]: {}", in_words(fault)))
+            .map_err(|fault| format!("how the service is run: {}", in_words(fault)))
     }
 
     fn overlay(&self, _host: &HostName, _release: &ReleaseRef) -> Result<Overlay, String> {

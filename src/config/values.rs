@@ -209,6 +209,9 @@ impl<'de> Deserialize<'de> for Label {
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Label, E> {
                 Ok(Label(number.to_string()))
             }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Label, E> {
+                Ok(Label(number.to_string()))
+            }
             fn visit_bool<E: de::Error>(self, flag: bool) -> Result<Label, E> {
                 Ok(Label(flag.to_string()))
             }

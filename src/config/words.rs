@@ -8,7 +8,8 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use super::diagnostic::nearest;
 use super::field::HELP_MARK;
 use crate::model::{
-    Become, HookPlace, HookPoint, HostKeyChecking, OnDrainTimeout, OnFailure, Unreachable,
+    Become, Engine, HookPlace, HookPoint, HostKeyChecking, OnDrainTimeout, OnFailure, Pull,
+    Unreachable,
 };
 
 /// Which way the readiness URL is reached.
@@ -85,6 +86,8 @@ vocabulary! {
     Via { "ssh" => Self::Ssh, "direct" => Self::Direct }
     HostKeyChecking { "strict" => Self::Strict, "accept-new" => Self::AcceptNew }
     Become { "none" => Self::None, "sudo" => Self::Sudo, "doas" => Self::Doas, "sudo-all" => Self::SudoAll }
+    Engine { "docker" => Self::Docker, "podman" => Self::Podman }
+    Pull { "host" => Self::Host, "push" => Self::Push }
     OnFailure { "revert-batch" => Self::RevertBatch, "revert-all" => Self::RevertAll, "halt" => Self::Halt }
     Unreachable { "fail" => Self::Fail, "skip" => Self::Skip }
     OnDrainTimeout { "fail" => Self::Fail, "continue" => Self::Continue }

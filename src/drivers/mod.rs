@@ -20,6 +20,7 @@ pub mod archive;
 pub mod balancer;
 pub mod host;
 mod http;
+pub mod image;
 pub mod probe;
 pub mod store;
 pub mod transport;

@@ -233,6 +233,24 @@ impl Draft {
         Ok(())
     }
 
+    /// Defines `NAME ARGUMENT…`: runs `words` with further arguments behind them. The words of `before` are shell text, and stay as
+    /// they are.
+    pub(crate) fn command<S: AsRef<str>>(
+        &mut self,
+        name: &str,
+        before: &str,
+        words: &[S],
+    ) -> Result<(), ScriptError> {
+        let mut text = format!("{name}() {{ {before}");
+        for word in words {
+            text.push_str(&quote(name, word.as_ref())?);
+            text.push(' ');
+        }
+        text.push_str("\"$@\"; }\n");
+        self.text.push_str(&text);
+        Ok(())
+    }
+
     /// Ends with the functions and the one call. Comments and indentation are left out: a host reads the script byte by byte.
     pub(crate) fn finish(mut self, kit: Kit, body: &[&str], stdin: Stdin) -> Arc<str> {
         for part in kit.parts().iter().chain(body) {

@@ -6,6 +6,9 @@ use super::draft::{Kit, Stdin, folder_name};
 use super::{Draft, ScriptError, Site, record};
 use crate::model::{Record, RevisionLine, RolloutLine};
 
+/// What the end does.
+pub(super) const SCRIPT: &str = include_str!("finish.sh");
+
 /// How many ended rollouts a host keeps besides the newest.
 const ROLLOUTS_BEFORE: &str = "99";
 
@@ -60,6 +63,11 @@ impl Finish<'_> {
     /// # Errors
     /// [`ScriptError`] for a root, a name or a text that no script may be made of.
     pub fn script(&self, site: &Site) -> Result<Arc<str>, ScriptError> {
+        Ok(self.draft(site)?.finish(Kit::Act, &[SCRIPT], Stdin::Closed))
+    }
+
+    /// The variables of the script.
+    pub(super) fn draft(&self, site: &Site) -> Result<Draft, ScriptError> {
         let mut draft = Draft::new(site)?;
         let revisions = record::write_revisions(self.revisions.unwrap_or_default())?;
         draft.value("REVISIONS", &revisions)?;
@@ -81,6 +89,6 @@ impl Finish<'_> {
             folder_name(name)?;
         }
         draft.words("prune", self.prune)?;
-        Ok(draft.finish(Kit::Act, &[include_str!("finish.sh")], Stdin::Closed))
+        Ok(draft)
     }
 }

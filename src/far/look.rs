@@ -12,6 +12,9 @@ use crate::model::{Current, HostFacts, LockOwner, LockSeen, RecordSeen};
 /// and where it is not the lock stays with its holder and the caller may try again.
 const WAIT_TENTHS: u64 = 300;
 
+/// What a look does.
+pub(super) const SCRIPT: &str = include_str!("inspect.sh");
+
 /// What a look does about the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish<'a> {
@@ -46,6 +49,13 @@ impl Look<'_> {
     /// # Errors
     /// [`ScriptError`] for a root, a name or an owner that no script may be made of.
     pub fn script(&self, site: &Site) -> Result<Arc<str>, ScriptError> {
+        Ok(self
+            .draft(site)?
+            .finish(Kit::Lock, &[SCRIPT], Stdin::Closed))
+    }
+
+    /// The variables of the script.
+    pub(super) fn draft(&self, site: &Site) -> Result<Draft, ScriptError> {
         let (word, owner, seen) = match self.wish {
             Wish::Look => ("look", None, ""),
             Wish::Take(owner) => ("take", Some(owner), ""),
@@ -60,7 +70,7 @@ impl Look<'_> {
             None => String::new(),
         };
         draft.value("OWNER", &text)?;
-        Ok(draft.finish(Kit::Lock, &[include_str!("inspect.sh")], Stdin::Closed))
+        Ok(draft)
     }
 
     /// The facts in an answer.
@@ -85,6 +95,7 @@ impl Look<'_> {
             record: record_seen(answer),
             lock: lock_seen(answer, clock)?,
             running: answer.need("running")? == "yes",
+            troubles: Vec::new(),
         })
     }
 }

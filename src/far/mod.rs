@@ -11,6 +11,7 @@
 //! * [`run`]: hooks and logs. [`fetch`]: a file from there to here.
 //! * [`errands`]: commands of a balancer's, and files that make a host look unfit, for many servers at once.
 //! * [`finish`]: the record, the history, pruning, the end of the lock.
+//! * [`container`]: the same for releases that are containers: their engine's command line in place of folders and links.
 //! * [`answer`]: lines of `key<TAB>value`, and what an exit code means.
 //! * [`record`]: the texts that a host keeps.
 //!
@@ -21,6 +22,7 @@
 //! To add a script: a `.sh` file with a `main`, a type with `script` and `read` here, rows in `tests/far.rs` for both shells.
 
 pub mod answer;
+pub mod container;
 pub mod draft;
 pub mod errands;
 pub mod fetch;

@@ -106,7 +106,8 @@ impl Logs<'_> {
         let command = match (&self.run.logs, &self.run.restart) {
             (Some(command), _) => Some(command.clone()),
             (None, Restart::Systemd(unit)) => Some(Command::Argv(unit::journalctl(unit, &lines))),
-            (None, Restart::Commands { .. }) => None,
+            // Of a container its engine has them: see `crate::far::container`.
+            (None, Restart::Commands { .. } | Restart::Container(_)) => None,
         };
         let mut draft = Draft::new(site)?;
         draft.value("LIMIT", &seconds(LOGS_LIMIT))?;

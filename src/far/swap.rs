@@ -112,7 +112,10 @@ impl Swap<'_> {
                 }
                 (Restart::Commands { .. }, Restart::Commands { restart, .. }) => restart.is_some(),
                 (Restart::Systemd(_), Restart::Commands { .. })
-                | (Restart::Commands { .. }, Restart::Systemd(_)) => false,
+                | (Restart::Commands { .. }, Restart::Systemd(_))
+                // Containers have a swap of their own.
+                | (Restart::Container(_), _)
+                | (_, Restart::Container(_)) => false,
             };
         if restarts_itself {
             return None;
@@ -120,6 +123,7 @@ impl Swap<'_> {
         let (label, command) = match &run.restart {
             Restart::Systemd(unit) => systemctl("stop", unit),
             Restart::Commands { stop, .. } => ("the stop command".to_owned(), stop.clone()?),
+            Restart::Container(_) => return None,
         };
         Some(Act {
             label,
@@ -147,6 +151,7 @@ impl Swap<'_> {
                 };
                 (label.to_owned(), command.clone())
             }
+            Restart::Container(_) => return None,
         };
         let unit = self.entering.unit();
         let grace = unit.map_or(START_GRACE, |_unit| UNIT_GRACE);

@@ -8,11 +8,13 @@
 //! * [`balancer`]: how balancers are talked to ([`BalancerSpec`], one [`BalancerKind`] a driver).
 //! * [`release`]: what is rolled ([`Artifact`], [`ReleaseRef`], [`Command`], [`Run`], [`Hook`]).
 //! * [`mod@unit`]: a service that is a unit of systemd.
+//! * [`container`]: what a container is made of, and where its image comes from.
 //! * [`observed`]: what was seen on hosts and balancers, never what was wished for.
 //! * [`record`]: what a host keeps about its revisions, its rollouts and its lock.
 //! * [`outcome`]: how a host and a rollout ended, with the exit codes.
 
 pub mod balancer;
+pub mod container;
 pub mod fleet;
 pub mod id;
 pub mod observed;
@@ -26,6 +28,7 @@ pub use balancer::{
     ApiSpec, BalancerKind, BalancerSpec, CommandSpec, CredentialNames, Endpoint, HealthServer,
     HealthSpec, HealthSwitch, NginxSpec, ServerCommands,
 };
+pub use container::{Container, Engine, ImageRef, ImageSpec, Login, Pull, RegistrySpec};
 pub use fleet::{Become, HostKeyChecking, HostSpec, Identity, JumpSpec, SshOptions, TrafficTarget};
 pub use id::{
     BalancerName, HostName, InvalidName, LockToken, PoolName, Revision, RolloutId, ServerName,

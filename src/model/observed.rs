@@ -228,6 +228,8 @@ pub struct HostFacts {
     pub lock: LockSeen,
     /// Whether a script of an earlier run is still at work on the host.
     pub running: bool,
+    /// What keeps releases of this kind from being rolled there, each with what to do about it.
+    pub troubles: Vec<String>,
 }
 
 /// What one readiness probe got.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{HostName, Revision, Sha256, Unit, Version};
+use super::{Container, HostName, Revision, Sha256, Unit, Version};
 
 /// An artifact on this machine, hashed once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum ReleaseKind {
     Binary,
     /// The files of an archive.
     Archive,
+    /// A container of Docker's or Podman's.
+    Container,
 }
 
 /// What is sent of an archive.
@@ -95,6 +97,8 @@ pub enum Restart {
         /// Does both.
         restart: Option<Command>,
     },
+    /// It is a container, which the release brings along.
+    Container(Box<Container>),
 }
 
 /// The `[run]` table, rendered for one host and one release.

@@ -52,7 +52,7 @@ impl Run {
     pub fn unit(&self) -> Option<&Unit> {
         match &self.restart {
             Restart::Systemd(unit) => Some(unit),
-            Restart::Commands { .. } => None,
+            Restart::Commands { .. } | Restart::Container(_) => None,
         }
     }
 
@@ -61,7 +61,7 @@ impl Run {
     pub fn going_back(mut self) -> Self {
         match &mut self.restart {
             Restart::Systemd(unit) => unit.files = UnitFiles::Kept,
-            Restart::Commands { .. } => {}
+            Restart::Commands { .. } | Restart::Container(_) => {}
         }
         self
     }

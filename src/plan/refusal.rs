@@ -47,6 +47,9 @@ fn host_refusals(facts: &Facts, host: &HostView, reasons: &mut Vec<String>) {
             "host `{name}`: `{root}/current` is {what}, which is never replaced; make it a link first: `mv {root}/current {root}/found && ln -s {root}/found {root}/current`"
         ));
     }
+    for trouble in &seen.troubles {
+        reasons.push(format!("host `{name}`: {trouble}"));
+    }
     if !seen.root_writable {
         let root = &host.spec.root;
         reasons.push(format!("host `{name}`: the SSH user may not write to `{root}`; give it the folder: `sudo install -d -o USER {root}`"));

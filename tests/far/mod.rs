@@ -1,5 +1,6 @@
 //! Every script that runs on hosts, under dash and under busybox with its own tools only, without SSH.
 
+mod containers;
 mod finish;
 mod lock;
 mod running;

@@ -1,10 +1,10 @@
-//! `[release]` of the kinds `binary` and `archive`.
+//! `[release]` of the kinds `binary` and `archive`; of kind `container` in [`container`](super::container).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::check::inside;
 use crate::config::check::scope::{ARTIFACT, ROOT};
-use crate::config::check::{Text, required};
+use crate::config::check::{Text, container, required};
 use crate::config::diagnostic::{FileId, Place, Report, nearest};
 use crate::config::field::{Field, Table};
 use crate::config::paths;
@@ -30,6 +30,8 @@ pub(crate) struct Release {
     pub keep: usize,
     /// Paths that are links into the shared folder.
     pub shared: Vec<String>,
+    /// The container that it is; then there is no source.
+    pub container: Option<container::Checked>,
 }
 
 /// Checks the table; `context` is that of [`ARTIFACT`]. Where the source is `optional` it may be missing.
@@ -50,16 +52,24 @@ pub(crate) fn check(
     let at = Place::at(file, &table.span());
     let shape = &table.get_ref().0;
     let keep = keep(&shape.keep, file, report);
-    let name = name(&shape.name, file, context, report);
-    let root = match shape.root.spanned() {
-        Some(root) => Text::of(file, root),
-        None => Text {
-            at: at.clone(),
-            text: "/opt/{{ service }}".to_owned(),
-        },
-    };
+    let is_container = shape.kind.get().is_some_and(|kind| kind == "container");
+    let root = root(shape, is_container, file, &at);
     root.check(&ROOT, report);
+    if is_container {
+        let checked = container::check(shape, (file, &at), (context, optional), report)?;
+        return Some(Release {
+            kind: ReleaseKind::Container,
+            source: PathBuf::new(),
+            name: String::new(),
+            root,
+            keep,
+            shared: Vec::new(),
+            container: Some(checked),
+        });
+    }
+    container::refuse_keys(shape, &at, report);
     let shared = inside::shared(&shape.shared, file, context, report);
+    let name = name(&shape.name, file, context, report);
     // What a source is depends on the kind, so of another kind its source is not looked at.
     let kind = kind(shape, file, &at, report)?;
     no_name(kind, shape, file, report);
@@ -69,7 +79,7 @@ pub(crate) fn check(
         "source",
         match kind {
             ReleaseKind::Binary => "\"../dist/app\"",
-            ReleaseKind::Archive => "\"../dist/app.tar.gz\"",
+            ReleaseKind::Archive | ReleaseKind::Container => "\"../dist/app.tar.gz\"",
         },
         report,
     )?;
@@ -77,17 +87,7 @@ pub(crate) fn check(
     let name = match name {
         Name::Given(name) => name,
         Name::Wrong => return None,
-        Name::OfSource => match path.file_name().and_then(|name| name.to_str()) {
-            Some(name) if is_file_name(name) => name.to_owned(),
-            _ => {
-                report.add(
-                    source.at,
-                    "the file's name is not one to use on hosts",
-                    "add name = \"app\" to [release]",
-                );
-                return None;
-            }
-        },
+        Name::OfSource => name_of(&path, source, report)?,
     };
     Some(Release {
         kind,
@@ -96,20 +96,37 @@ pub(crate) fn check(
         root,
         keep,
         shared,
+        container: None,
     })
 }
 
+fn root(shape: &Shape, is_container: bool, file: FileId, at: &Place) -> Text {
+    let default = if is_container {
+        "/var/lib/rollgate/{{ service }}"
+    } else {
+        "/opt/{{ service }}"
+    };
+    match shape.root.spanned() {
+        Some(root) => Text::of(file, root),
+        None => Text {
+            at: at.clone(),
+            text: default.to_owned(),
+        },
+    }
+}
+
 /// Every kind with its name.
-const KINDS: [(&str, ReleaseKind); 2] = [
+const KINDS: [(&str, ReleaseKind); 3] = [
     ("binary", ReleaseKind::Binary),
     ("archive", ReleaseKind::Archive),
+    ("container", ReleaseKind::Container),
 ];
 
 fn no_name(kind: ReleaseKind, shape: &Shape, file: FileId, report: &mut Report) {
     if let (ReleaseKind::Archive, Some(name)) = (kind, shape.name.spanned()) {
         report.add(
             Place::at(file, &name.span()),
-            "`name` belongs to releases of kind \"binary\"",
+            "`name` belongs to releases of kind \"binary\" and \"container\"",
             "take it out: what lies in an archive has its own names",
         );
     }
@@ -124,7 +141,7 @@ fn kind(shape: &Shape, file: FileId, at: &Place, report: &mut Report) -> Option<
         report.add(
             kind.at,
             format!("releases of kind `{}` are not supported yet", kind.text),
-            "this version rolls kind = \"binary\", one executable file, and kind = \"archive\"",
+            "this version rolls the kinds \"binary\" (one executable file), \"archive\" and \"container\"",
         );
         return None;
     }
@@ -181,6 +198,20 @@ fn name(field: &Field<String>, file: FileId, context: &Context, report: &mut Rep
     }
 }
 
+/// What a local file is called on a host.
+fn name_of(path: &Path, source: Text, report: &mut Report) -> Option<String> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    if let Some(name) = name.filter(|name| is_file_name(name)) {
+        return Some(name.to_owned());
+    }
+    report.add(
+        source.at,
+        "the file's name is not one to use on hosts",
+        "add name = \"app\" to [release]",
+    );
+    None
+}
+
 fn is_file_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 255
@@ -209,7 +240,7 @@ fn local_file(
     }
     let what = match kind {
         ReleaseKind::Binary => "name the executable file",
-        ReleaseKind::Archive => "name the archive",
+        ReleaseKind::Archive | ReleaseKind::Container => "name the archive",
     };
     let file = source.at.file();
     let (title, help) = match paths::resolve(&text, report.folder(file)) {

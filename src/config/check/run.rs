@@ -10,7 +10,7 @@ use crate::config::recipes::{CommandRecipe, HookRecipe, RestartRecipe, RunRecipe
 use crate::config::schema::playbook::{Hook, Run};
 use crate::config::template::Context;
 use crate::config::units::UnitRecipe;
-use crate::config::values::{OneOrMany, Words};
+use crate::config::values::{OneOrMany, Span, Words};
 use crate::model::HookPlace;
 
 /// For the service to stop, unless the playbook says otherwise.
@@ -71,6 +71,11 @@ pub(crate) fn run(
         stop_timeout: span(&shape.stop_timeout, STOP_TIMEOUT),
         logs: command(&shape.logs, file),
     })
+}
+
+/// For a service to stop.
+pub(crate) fn stop_timeout(field: Option<&Field<Span>>) -> Duration {
+    field.map_or(STOP_TIMEOUT, |field| span(field, STOP_TIMEOUT))
 }
 
 /// Lets the checks of hooks go on where `[run]` itself is wrong.

@@ -3,8 +3,7 @@
 
 use crate::config::diagnostic::nearest;
 
-const CONTAINER: &str = "it belongs to releases of kind \"container\"; this version rolls kinds \"binary\" and \"archive\": take the key out";
-const COMMAND_RELEASE: &str = "it belongs to releases of kind \"command\"; this version rolls kinds \"binary\" and \"archive\": take the key out";
+const COMMAND_RELEASE: &str = "it belongs to releases of kind \"command\"; this version rolls kinds \"binary\", \"archive\" and \"container\": take the key out";
 const REMOTE: &str = "it belongs to sources that are fetched; fetch the file before the rollout and name the local one";
 
 /// Table, key, and what to do instead.
@@ -22,28 +21,17 @@ const KEYS: &[(&str, &str, &str)] = &[
         "verify",
         "check the signature before the rollout (the digest is checked on every host all the same) and take the key out",
     ),
-    ("release", "engine", CONTAINER),
-    ("release", "image", CONTAINER),
-    ("release", "ports", CONTAINER),
-    ("release", "env", CONTAINER),
-    ("release", "env_file", CONTAINER),
-    ("release", "volumes", CONTAINER),
-    ("release", "network", CONTAINER),
-    ("release", "user", CONTAINER),
-    ("release", "command", CONTAINER),
-    ("release", "memory", CONTAINER),
-    ("release", "cpus", CONTAINER),
-    ("release", "restart", CONTAINER),
-    ("release", "labels", CONTAINER),
-    ("release", "registry", CONTAINER),
-    ("release", "pull", CONTAINER),
-    ("release", "swap", COMMAND_RELEASE),
+    (
+        "release",
+        "swap",
+        "a container is stopped before its successor starts, and releases of kind \"command\" are not supported yet: take the key out",
+    ),
     ("release", "revert", COMMAND_RELEASE),
     ("release", "current", COMMAND_RELEASE),
 ];
 
 /// Kinds of releases that come later.
-pub(crate) const RELEASE_KINDS: &[&str] = &["container", "command"];
+pub(crate) const RELEASE_KINDS: &[&str] = &["command"];
 
 /// What to do about a key of a later version; `None` where it is none.
 pub(crate) fn find(table: &str, key: &str) -> Option<&'static str> {

@@ -2,11 +2,12 @@
 
 use serde::Deserialize;
 
-use crate::config::field::{Family, Field, Shape, Table, known_keys};
+use crate::config::field::{Entries, Family, Field, Shape, Table, known_keys};
+use crate::config::schema::container::{Healthcheck, Registry};
 use crate::config::sizes::{Sizes, WordedFloor, WordedSize};
-use crate::config::values::{OneOrMany, PauseText, Span, Words};
+use crate::config::values::{Label, OneOrMany, PauseText, Span, Words};
 use crate::config::words::{Sticky, Via, Word};
-use crate::model::{HookPlace, HookPoint, OnDrainTimeout, OnFailure, Unreachable};
+use crate::model::{Engine, HookPlace, HookPoint, OnDrainTimeout, OnFailure, Pull, Unreachable};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -36,7 +37,7 @@ pub(crate) struct Playbook {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Release {
-    /// `binary` or `archive`.
+    /// `binary`, `archive` or `container`.
     pub kind: Field<String>,
     /// A file here; a template.
     pub source: Field<String>,
@@ -44,10 +45,42 @@ pub(crate) struct Release {
     pub root: Field<String>,
     /// Revisions kept on each host.
     pub keep: Field<u32>,
-    /// What the binary is called on the host; a template.
+    /// What the binary, or the container, is called on the host; a template.
     pub name: Field<String>,
     /// Paths that are links into the shared folder; templates.
     pub shared: Field<Vec<Field<String>>>,
+    /// `docker` or `podman`.
+    pub engine: Field<Word<Engine>>,
+    /// A container's image; a template.
+    pub image: Field<String>,
+    /// How the image comes to the hosts.
+    pub pull: Field<Word<Pull>>,
+    /// How the image's registry is asked.
+    pub registry: Field<Table<Registry>>,
+    /// Published ports; templates.
+    pub ports: Field<Vec<Field<Label>>>,
+    /// Environment; its values are templates.
+    pub env: Field<Entries<Field<Label>>>,
+    /// A file here with more of it; a template.
+    pub env_file: Field<String>,
+    /// Volumes and folders; templates.
+    pub volumes: Field<Vec<Field<String>>>,
+    /// A network of the engine; a template.
+    pub network: Field<String>,
+    /// As whom it runs; a template.
+    pub user: Field<Label>,
+    /// What it runs; templates.
+    pub command: Field<Words>,
+    /// Its limit of memory; a template.
+    pub memory: Field<Label>,
+    /// Its share of processors; a template.
+    pub cpus: Field<Label>,
+    /// What the engine does when it ends; a template.
+    pub restart: Field<String>,
+    /// Labels; their values are templates.
+    pub labels: Field<Entries<Field<Label>>>,
+    /// The engine's own check.
+    pub healthcheck: Field<Table<Healthcheck>>,
 }
 
 /// `[run]`.
@@ -230,6 +263,8 @@ macro_rules! shapes {
 shapes! {
     Playbook = "",
     Release = "release",
+    Registry = "release.registry",
+    Healthcheck = "release.healthcheck",
     Run = "run",
     UnitFile = "run.unit",
     Resources = "run.resources",

@@ -47,8 +47,30 @@ fn the_examples_load() {
 }
 
 #[test]
+fn the_example_of_a_container_loads() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = Request {
+        inventories: vec![folder.path().join("inventory.toml")],
+        playbook: folder.path().join("storefront.toml"),
+        version: Some("1.4.2".to_owned()),
+        ..Request::default()
+    };
+    fs::write(&request.inventories[0], text("inventory.example.toml")).unwrap();
+    fs::write(&request.playbook, text("playbooks/storefront.toml")).unwrap();
+    let loaded = load(&request).unwrap_or_else(|findings| panic!("{findings}"));
+    let image = loaded.image.unwrap();
+    assert_eq!(
+        image.reference.unwrap().to_string(),
+        "registry.example.com/storefront:1.4.2"
+    );
+    assert_eq!(loaded.fleet[0].root, "/var/lib/rollgate/storefront");
+}
+
+#[test]
 fn the_examples_show_every_supported_key() {
-    let both = text("inventory.example.toml") + &text("playbooks/payments-api.toml");
+    let both = text("inventory.example.toml")
+        + &text("playbooks/payments-api.toml")
+        + &text("playbooks/storefront.toml");
     let tables = schema::inventory::family()
         .into_iter()
         .chain(schema::playbook::family());

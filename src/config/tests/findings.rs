@@ -89,7 +89,7 @@ fn a_file_that_is_not_there_does_not_hide_the_other_one() {
 
 #[test]
 fn keys_of_later_versions_are_named_and_never_ignored() {
-    let playbook = PLAYBOOK.replace("kind = \"binary\"", "kind = \"container\"\nimage = \"x:1\"");
+    let playbook = PLAYBOOK.replace("kind = \"binary\"", "kind = \"command\"\nrevert = [\"x\"]");
     let found = titles(INVENTORY, &playbook);
     let later: Vec<&String> = found
         .iter()

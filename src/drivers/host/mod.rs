@@ -1,5 +1,6 @@
 //! Everything that rollgate does on a host, as one trait. The engine knows nothing else of a host.
 
+mod container;
 mod shell;
 
 use std::fmt;
@@ -8,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+
+pub use container::{Containers, Pulling};
 
 use crate::drivers::transport::{Transport, TransportError};
 use crate::model::{
@@ -26,6 +29,17 @@ pub fn open(
     token: LockToken,
 ) -> Arc<dyn HostDriver> {
     Arc::new(shell::ShellHost::new(transport, root, rollout, token))
+}
+
+/// The driver for a host whose releases are containers; the rest as [`open`].
+pub fn open_containers(
+    transport: Arc<dyn Transport>,
+    root: &str,
+    (rollout, token): (RolloutId, LockToken),
+    containers: Containers,
+) -> Arc<dyn HostDriver> {
+    let shell = shell::ShellHost::new(transport, root, rollout, token);
+    Arc::new(container::ContainerHost::new(shell, containers))
 }
 
 /// What an inspection does about the lock, in the same round trip.

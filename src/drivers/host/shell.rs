@@ -29,7 +29,7 @@ const RENEW_LIMIT: Duration = Duration::from_secs(8);
 /// For a record: a few small writes, on a disk that may be busy.
 const RECORD_LIMIT: Duration = Duration::from_secs(30);
 /// For the end, which may remove large folders.
-const FINISH_LIMIT: Duration = Duration::from_secs(180);
+pub(super) const FINISH_LIMIT: Duration = Duration::from_secs(180);
 /// How many lines of what a failed script said on standard error are kept.
 const COMPLAINT_LINES: usize = 20;
 
@@ -65,7 +65,7 @@ impl ShellHost {
     }
 
     /// Sends a script and reads its answer.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         purpose: &'static str,
         script: Result<Arc<str>, ScriptError>,
@@ -91,14 +91,24 @@ impl ShellHost {
         })
     }
 
-    async fn look(&self, lock: &LockWish) -> Result<HostFacts, HostError> {
-        const PURPOSE: &str = "look at the host";
+    /// Where scripts run, and for whom.
+    pub(super) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// A look with that wish about the lock.
+    pub(super) fn wish(lock: &LockWish) -> Look<'_> {
         let wish = match lock {
             LockWish::Look => Wish::Look,
             LockWish::Take(owner) => Wish::Take(owner),
             LockWish::TakeOver { owner, seen } => Wish::TakeOver(owner, seen),
         };
-        let look = Look { wish };
+        Look { wish }
+    }
+
+    async fn look(&self, lock: &LockWish) -> Result<HostFacts, HostError> {
+        const PURPOSE: &str = "look at the host";
+        let look = Self::wish(lock);
         let answer = self
             .ask(
                 PURPOSE,
@@ -236,8 +246,9 @@ impl ShellHost {
         Ok(answer.output())
     }
 
-    async fn end(&self, order: &FinishOrder) -> Result<(), HostError> {
-        let finish = Finish {
+    /// What is left to be written and removed at the end.
+    pub(super) fn finishing(order: &FinishOrder) -> Finish<'_> {
+        Finish {
             revisions: order.revisions.as_deref(),
             rollout: order.rollout.as_ref(),
             record: match &order.record {
@@ -247,8 +258,11 @@ impl ShellHost {
             },
             prune: &order.prune,
             release_lock: order.release_lock,
-        };
-        let script = finish.script(&self.site);
+        }
+    }
+
+    async fn end(&self, order: &FinishOrder) -> Result<(), HostError> {
+        let script = Self::finishing(order).script(&self.site);
         self.ask("end the rollout", script, Payload::None, FINISH_LIMIT)
             .await
             .map(drop)
@@ -330,14 +344,14 @@ impl HostDriver for ShellHost {
     }
 }
 
-fn failed(what: String) -> HostError {
+pub(super) fn failed(what: String) -> HostError {
     HostError::Failed {
         what,
         output: Vec::new(),
     }
 }
 
-fn garbled(purpose: &'static str, reason: String) -> HostError {
+pub(super) fn garbled(purpose: &'static str, reason: String) -> HostError {
     HostError::Garbled { purpose, reason }
 }
 

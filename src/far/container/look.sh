@@ -1,0 +1,23 @@
+# What a look at a host tells of its containers, in place of the link.
+
+show_current() {
+  if ! command -v "$ENGINE" >/dev/null; then
+    say trouble "missing"
+    return
+  fi
+  if ! containers; then
+    printf '%s' "$trouble" | say_lines trouble
+    return
+  fi
+  each_container tell
+  free=$(engine info --format "$DATA" 2>/dev/null) && [ -d "$free" ] && say engine_free "$(free_kib "$free")"
+}
+
+tell() {
+  if [ "$root" = "$ROOT" ]; then
+    say release "$release"
+    [ "$name" != "$own" ] || say link "releases/$release"
+  elif [ "$name" = "$NAME" ]; then
+    say stranger "$id"
+  fi
+}
