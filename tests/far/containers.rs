@@ -16,6 +16,7 @@ use rollgate::model::{Become, Container, Engine, LockToken};
 use super::texts::{feed, shellcheck};
 use super::{Lab, owner, record, release_at, rollout};
 
+#[expect(clippy::too_many_lines, reason = "a flat table")]
 fn scripts(root: &str, engine: Engine) -> Vec<(&'static str, Arc<str>)> {
     let site = &Site {
         root: root.to_owned(),

@@ -1,4 +1,4 @@
-//! `[release]` of the kinds `binary` and `archive`; of kind `container` in [`container`](super::container).
+//! `[release]` of the kinds `binary` and `archive`; of kind `container` in [`container`].
 
 use std::path::{Path, PathBuf};
 
@@ -57,15 +57,7 @@ pub(crate) fn check(
     root.check(&ROOT, report);
     if is_container {
         let checked = container::check(shape, (file, &at), (context, optional), report)?;
-        return Some(Release {
-            kind: ReleaseKind::Container,
-            source: PathBuf::new(),
-            name: String::new(),
-            root,
-            keep,
-            shared: Vec::new(),
-            container: Some(checked),
-        });
+        return Some(of_container(checked, root, keep));
     }
     container::refuse_keys(shape, &at, report);
     let shared = inside::shared(&shape.shared, file, context, report);
@@ -98,6 +90,18 @@ pub(crate) fn check(
         shared,
         container: None,
     })
+}
+
+fn of_container(checked: container::Checked, root: Text, keep: usize) -> Release {
+    Release {
+        kind: ReleaseKind::Container,
+        source: PathBuf::new(),
+        name: String::new(),
+        root,
+        keep,
+        shared: Vec::new(),
+        container: Some(checked),
+    }
 }
 
 fn root(shape: &Shape, is_container: bool, file: FileId, at: &Place) -> Text {

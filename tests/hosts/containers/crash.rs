@@ -50,12 +50,11 @@ fn killed(kind: Kind, command: &str) {
             "killed at {name}: {summary:#}; {said}"
         );
         is_closed(&lab, &said);
-        match command {
-            "resume" => lab.assert_all_on(&version, &said),
-            _ => {
-                lab.assert_all_on(FIRST, &said);
-                assert_eq!(ids(&lab, kind), before, "killed at {name}; {said}");
-            }
+        if command == "resume" {
+            lab.assert_all_on(&version, &said);
+        } else {
+            lab.assert_all_on(FIRST, &said);
+            assert_eq!(ids(&lab, kind), before, "killed at {name}; {said}");
         }
     }
 }

@@ -90,6 +90,7 @@ fn push(lab: &TestLab, kind: Kind, address: &str, version: &str) {
 const WATCH: &str = "n=0; while [ $n -lt 150 ]; do n=$((n + 1)); cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | \
      grep -q -a -e '[r]ollgate-marker-4711' -e '[Y]2k6cm9sbGdhdGUtbWFya2VyLTQ3MTE' && echo seen; sleep 0.02; done; true";
 
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 fn pulls_with_a_login(kind: Kind) {
     let Some(lab) = started(kind, 2) else { return };
     let Some(registry) = registry(&lab) else {
