@@ -6,6 +6,8 @@ FORM='{{.Id}}|{{.Name}}|{{.State.Running}}|{{.State.Status}}|{{index .Config.Lab
 
 lines=''
 trouble=''
+code=0
+span=0
 
 # containers: sets lines to one for each container of this root, and for the one that is called NAME. Fails, with trouble set, when the
 # engine does not answer.
@@ -53,7 +55,13 @@ must() {
   [ "$code" -ne 0 ] || return 0
   show_output
   [ "$code" -ne 124 ] || fail "$what: it did not end within ${span}s"
-  fail "$what: $(tail -n 1 "$OUT")"
+  fail "$what: $(words_of_error)"
+}
+
+# words_of_error: the line of the engine's words that says most.
+words_of_error() {
+  error=$(grep 'Error response from daemon' "$OUT" | tail -n 1)
+  printf '%s' "${error:-$(tail -n 1 "$OUT")}"
 }
 
 # open_output FILE: where the engine's words go.

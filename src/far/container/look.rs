@@ -37,10 +37,8 @@ impl ContainerLook<'_> {
     /// A text that says what is missing or odd.
     pub fn read(&self, site: &Site, answer: &Answer) -> Result<HostFacts, String> {
         let mut facts = Look::read(site, answer)?;
-        let data = answer.get("engine_free").and_then(|kib| kib.parse().ok());
-        if let (Some(data), Some(root)) = (data, facts.free_kib) {
-            facts.free_kib = Some(root.min(data));
-        }
+        // Images are not kept below the root: whether there is room for one is seen while staging.
+        facts.free_kib = None;
         let trouble: Vec<&str> = answer
             .all("trouble")
             .map(str::trim)

@@ -10,7 +10,6 @@ show_current() {
     return
   fi
   each_container tell
-  free=$(engine info --format "$DATA" 2>/dev/null) && [ -d "$free" ] && say engine_free "$(free_kib "$free")"
 }
 
 tell() {

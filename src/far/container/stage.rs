@@ -108,6 +108,7 @@ impl ContainerStage<'_> {
         draft.value("ASIDE", &self.aside())?;
         draft.value("SPEC", &self.spec())?;
         draft.value("SHA", sha256)?;
+        draft.value("NETWORK", self.network())?;
         draft.value("IMAGE", &self.image())?;
         draft.value("IDS", &self.ids.join(" "))?;
         let mut environment = self.settings.env.join("\n");
@@ -121,6 +122,15 @@ impl ContainerStage<'_> {
 
     fn folder(&self) -> Result<&str, ScriptError> {
         folder_name(self.release.dir.rsplit('/').next().unwrap_or_default())
+    }
+
+    /// The network that the container joins.
+    fn network(&self) -> &str {
+        let mut words = self.settings.flags.iter();
+        words
+            .find(|word| *word == "--network")
+            .and_then(|_| words.next())
+            .map_or("", String::as_str)
     }
 
     /// What the container is called while another one is in service.

@@ -1,6 +1,6 @@
 # Brings an image and makes its container, ahead of everything. What is made is never started here.
 # Set besides: RELEASE (its folder's name), ASIDE (what the container is called out of service), SPEC (a digest of its settings), SHA (of
-# the image), IMAGE (what it is made from), IDS (what the image may be called once it is there; empty: whatever IMAGE is), ENVIRONMENT.
+# the image), NETWORK (which the container joins, or empty), IMAGE (what it is made from), IDS (what the image may be called once it is there; empty: whatever IMAGE is), ENVIRONMENT.
 
 KEEP_LINES=20
 there=''
@@ -56,6 +56,11 @@ private() {
 make() {
   private
   error=$( (umask 077 && printf '%s' "$ENVIRONMENT" >"$PART/env") 2>&1) || fail "cannot write in $PART: $error"
+  # Docker looks for it no sooner than at the start.
+  case $NETWORK in
+  '' | host | none | bridge | default | private | *:*) ;;
+  *) must "there is no network $NETWORK on this host" 60 network inspect "$NETWORK" ;;
+  esac
   fence
   with_create must "the container cannot be made" 120
   rm -rf "$PART"

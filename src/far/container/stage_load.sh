@@ -12,7 +12,7 @@ main() {
     # The engine checks the digest of every layer itself.
     engine load >>"$OUT" 2>&1 || {
       show_output </dev/null
-      fail "the image cannot be loaded: $(tail -n 1 "$OUT")"
+      fail "the image cannot be loaded: $(words_of_error)"
     }
     has_image "$IMAGE" </dev/null || fail "the image was loaded, and is not there as $IMAGE with the id that it should have ($IDS)"
     make </dev/null

@@ -20,7 +20,8 @@ main() {
   fence
   put "$STATE/rollout.json" "$RECORD"
   for old in $leaving; do
-    set_aside "${old%%/*}" "${old#*/}"
+    aside=${old#*/}
+    set_aside "${old%%/*}" "${aside%/*}" "${aside#*/}"
   done
   [ -z "$target" ] || start_target
   done_well
@@ -35,7 +36,7 @@ sort_out() {
       wanted=$own
       is_running=$running
     elif [ "$name" = "$own" ] || [ "$running" = true ]; then
-      leave "$id" "$own-${release%%-*}"
+      leave "$id" "$name" "$own-${release%%-*}"
     fi
   elif [ "$id" = "$FOUND" ]; then
     target=$id
@@ -43,7 +44,7 @@ sort_out() {
     wanted=$NAME
     is_running=$running
   elif [ "$id" = "$BEFORE" ]; then
-    if [ "$name" = "$NAME" ] || [ "$running" = true ]; then leave "$id" "$NAME-0"; fi
+    if [ "$name" = "$NAME" ] || [ "$running" = true ]; then leave "$id" "$name" "$NAME-0"; fi
   elif [ "$name" = "$NAME" ]; then
     stranger=$id
   fi
@@ -52,17 +53,17 @@ sort_out() {
 leave() {
   case " $leaving " in
   *" $1/"*) ;;
-  *) leaving="$leaving $1/$2" ;;
+  *) leaving="$leaving $1/$2/$3" ;;
   esac
 }
 
-# set_aside ID NAME: stopped, and out of the way.
+# set_aside ID NAME ASIDE: stopped, and out of the way.
 set_aside() {
   fence
   must "the container that runs cannot be stopped" "$STOP_LIMIT" stop -t "$STOP_SECONDS" "$1"
+  [ "$2" != "$3" ] || return 0
   fence
-  [ "$(engine container inspect --format '{{.Name}}' "$1" | tr -d /)" = "$2" ] ||
-    must "the container that ran cannot be renamed" 60 rename "$1" "$2"
+  must "the container that ran cannot be renamed" 60 rename "$1" "$3"
 }
 
 start_target() {

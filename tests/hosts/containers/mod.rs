@@ -3,6 +3,7 @@
 mod crash;
 mod registry;
 mod rolls;
+mod sources;
 mod trouble;
 
 use std::process::Command;

@@ -149,16 +149,16 @@ fn costs_what_the_application_costs(kind: Kind) {
     );
     let said = lab.deploy(&playbook(&lab, kind), "9.0").expect(0);
     lab.assert_all_on("9.0", &said);
-    // The application's own: the engine stops and starts it, and then it is warm.
-    let host = &lab.hosts[0];
+    // The application's own: the engine stops and starts it, and then it is warm. What the machine does besides takes its share of
+    // either, so every host's is measured.
     let engine = engine(kind);
-    let begun = Instant::now();
-    lab.exec(
-        host,
-        &format!("{engine} stop shop >/dev/null && {engine} start shop >/dev/null"),
-    )
-    .unwrap();
-    let restart = begun.elapsed().as_secs_f64();
+    let own = lab.hosts.iter().map(|host| {
+        let begun = Instant::now();
+        let script = format!("{engine} stop shop >/dev/null && {engine} start shop >/dev/null");
+        lab.exec(host, &script).unwrap();
+        begun.elapsed().as_secs_f64()
+    });
+    let restart = own.fold(0.0, f64::max);
     let warmup = 0.1;
     for host in &lab.hosts {
         let out = between(&said, &host.name, "host.drained", "host.enabling");

@@ -73,6 +73,11 @@ impl Engine {
         })
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.docker
+    }
+
     /// `docker` with those arguments; its stdout.
     pub(crate) fn docker<S: AsRef<str>>(&self, arguments: &[S]) -> io::Result<String> {
         output(self.command().args(arguments.iter().map(AsRef::as_ref)))
