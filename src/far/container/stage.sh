@@ -52,6 +52,11 @@ private() {
   error=$( (umask 077 && mkdir "$PART") 2>&1) || fail "cannot write in $STATE: $error"
 }
 
+# settle_disk: what came is on the disk before the host is drained: a swap would wait for it when it writes its record.
+settle_disk() {
+  sync
+}
+
 # make: the container, from an image that is there. Its environment goes by a file: a command line is seen by everybody.
 make() {
   private

@@ -15,6 +15,7 @@ main() {
   elif [ -n "$PULL" ]; then
     pull
     make
+    settle_disk
     say stage have
   else
     room

@@ -16,6 +16,7 @@ main() {
     }
     has_image "$IMAGE" </dev/null || fail "the image was loaded, and is not there as $IMAGE with the id that it should have ($IDS)"
     make </dev/null
+    settle_disk
     say stage sent
   fi
   done_well
