@@ -1,8 +1,7 @@
 //! The image of a release that is a container: its digest found, and itself packed where it is sent from here.
 
+use std::fs::File;
 use std::sync::Arc;
-
-use tempfile::TempPath;
 
 use super::ask::{Ask, Bits};
 use crate::config::Loaded;
@@ -22,7 +21,7 @@ pub(super) struct Image {
     /// Whoever the hosts pull it as.
     pub(super) login: Option<Login>,
     /// The packed image, which goes when this is dropped.
-    _file: Option<TempPath>,
+    _file: Option<File>,
 }
 
 /// Why there is none.
@@ -112,7 +111,7 @@ async fn pushed(
     };
     Ok(Image {
         artifact: Artifact {
-            path: packed.file.to_path_buf(),
+            path: packed.path(),
             size: packed.size,
             ..artifact(packed.config.clone(), from)
         },

@@ -2,14 +2,15 @@
 //! rollgate's own name, so that loading it never moves a tag of somebody else's.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, BufWriter, Cursor, Read};
-use std::path::Path;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256 as Hasher};
-use tempfile::TempPath;
 
 use super::tar::{self, Index, Member};
 use crate::model::{Engine, ImageRef, Sha256};
@@ -24,14 +25,21 @@ const FULL_NAME: &str = "io.containerd.image.name";
 /// An image that is ready to be sent.
 #[derive(Debug)]
 pub struct Packed {
-    /// The archive; it goes when this is dropped.
-    pub file: TempPath,
+    /// The archive. It has no name, so it goes with this process however that ends.
+    pub file: File,
     /// Its length.
     pub size: u64,
     /// The digest of the image's configuration: what Docker and Podman call its id.
     pub config: Sha256,
     /// The digest of its manifest: what Docker calls its id where images are kept by containerd.
     pub manifest: Sha256,
+}
+
+impl Packed {
+    /// By which path this process opens the archive, each time from its beginning.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+    }
 }
 
 /// Packs the image that `wanted` names, or the only one.
@@ -254,9 +262,7 @@ fn write(index: &Index, source: &Source, tag: impl Fn(&Sha256) -> String) -> io:
     });
     let saved = json!([{"Config": place(config.as_str()), "RepoTags": [name],
         "Layers": layers.iter().map(|layer| place(&layer.digest)).collect::<Vec<_>>()}]);
-    let file = tempfile::Builder::new()
-        .prefix("rollgate-image-")
-        .tempfile()?;
+    let file = tempfile::tempfile()?;
     let mut out = BufWriter::with_capacity(1 << 18, file);
     let mut small = |name: &str, bytes: &[u8]| {
         tar::write(&mut out, name, bytes.len() as u64, &mut Cursor::new(bytes))
@@ -281,9 +287,9 @@ fn write(index: &Index, source: &Source, tag: impl Fn(&Sha256) -> String) -> io:
     }
     tar::finish(&mut out)?;
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    let size = file.as_file().metadata()?.len();
+    let size = file.metadata()?.len();
     Ok(Packed {
-        file: file.into_temp_path(),
+        file,
         size,
         config,
         manifest: manifest_digest,
