@@ -39,6 +39,9 @@ impl ContainerLook<'_> {
         let mut facts = Look::read(site, answer)?;
         // Images are not kept below the root: whether there is room for one is seen while staging.
         facts.free_kib = None;
+        // The one in service is told of twice.
+        let mut told = std::collections::BTreeSet::new();
+        facts.releases.retain(|name| told.insert(name.clone()));
         let trouble: Vec<&str> = answer
             .all("trouble")
             .map(str::trim)

@@ -103,7 +103,9 @@ show_connections() {
   # The kernel prints addresses in the order of bytes that the machine has.
   [ "$(printf '\1\0' | od -An -tx2 | tr -d ' ')" = 0001 ] ||
     fail 'on a machine of this byte order connections cannot be counted'
-  lines=$(grep -hE "$WANT" /proc/net/tcp /proc/net/tcp6 2>/dev/null)
+  # Of nginx's own network, which may be another one than this script's.
+  [ -r "/proc/$MASTER/net/tcp" ] || fail "the connections of nginx (process $MASTER) cannot be read"
+  lines=$(grep -hE "$WANT" "/proc/$MASTER/net/tcp" "/proc/$MASTER/net/tcp6" 2>/dev/null)
   [ -n "$lines" ] || return 0
   {
     printf '%s\n\n' "$lines"

@@ -177,7 +177,9 @@ fn in_flight(entries: &[&Entry], snapshot: &Snapshot) -> u64 {
         .iter()
         .filter_map(|address| snapshot.connections.get(&kernel_text(address)));
     let count = counts.fold(0_u64, |sum, count| sum.saturating_add(*count));
-    if snapshot.lingering {
+    // One whose address is not known, such as a name that does not resolve now, or a unix socket, cannot be counted.
+    let is_unknown = |entry: &&Entry| entry.address.sockets(&snapshot.resolved).is_empty();
+    if snapshot.lingering || entries.iter().any(is_unknown) {
         count.max(snapshot.old)
     } else {
         count
