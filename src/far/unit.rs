@@ -101,8 +101,10 @@ impl Prepare<'_> {
     fn needed(&self, site: &Site) -> Result<Vec<String>, ScriptError> {
         let name = &self.unit.name;
         let state = format!("{}/.rollgate", site.root()?);
-        // What else there is (`stop` of a first release that is taken back, `reset-failed`) is wanted at times only.
-        let mut needed = vec![format!("systemctl restart {name}")];
+        let mut needed: Vec<String> = ["restart", "stop", "reset-failed"]
+            .iter()
+            .map(|verb| format!("systemctl {verb} {name}"))
+            .collect();
         let places = match &self.unit.files {
             UnitFiles::Rendered { text, drop_in } => {
                 let drop_in = drop_in
@@ -117,7 +119,7 @@ impl Prepare<'_> {
             needed.push(format!("install -D -m 0644 {state}/{file} {place}"));
             needed.push(format!("rm -f {place}"));
         }
-        if needed.len() > 1 {
+        if needed.len() > 3 {
             needed.push("systemctl daemon-reload".to_owned());
         }
         Ok(needed)

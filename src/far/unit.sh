@@ -170,7 +170,6 @@ SHOWN
 
 # calm_unit: a unit that died often would not be started again for a while, whatever it is started on.
 calm_unit() {
-  died_before=0
   look_at_unit
   case $active.$sub.${restarts:-0} in
   failed.* | *.auto-restart.*) ;;
@@ -183,8 +182,6 @@ calm_unit() {
     # shellcheck disable=SC2086
     $BECOME systemctl reset-failed "$UNIT" >/dev/null 2>&1
   fi
-  look_at_unit
-  died_before=${restarts:-0}
   return 0
 }
 
@@ -193,11 +190,11 @@ watch_unit() {
   looks=0
   while [ "$looks" -lt 4 ]; do
     look_at_unit
-    case $active.$sub in
-    failed.* | *.auto-restart) died ;;
+    case $active.$sub.${restarts:-0} in
+    failed.* | *.auto-restart.*) died ;;
     inactive.*) [ "$type" = oneshot ] || died ;;
-    # One that had died often before may still count that.
-    *) [ "${restarts:-0}" -le "${died_before:-0}" ] || died ;;
+    *.0) ;;
+    *) died ;;
     esac
     looks=$((looks + 1))
     sleep 0.1 2>/dev/null || return 0
