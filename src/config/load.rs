@@ -6,15 +6,16 @@ use std::sync::Arc;
 use super::check::hosts::{self, Wanted};
 use super::check::scope::Given;
 use super::check::traffic::{self, Taken};
-use super::check::{balancers, choose, policy, ready, release, run};
+use super::check::{balancers, choose, files, policy, ready, release, run};
 use super::diagnostic::{Findings, Report};
 use super::digest;
 use super::field::Field;
 use super::merge::{Inventory, merge};
-use super::overlay::{self, OverlayRecipe};
+use super::overlay::OverlayRecipe;
 use super::read::read;
 use super::recipes::Book;
 use super::schema::{inventory as inventory_schema, playbook as playbook_schema};
+use super::secrets::Reveal;
 use super::template::Context;
 use super::{Loaded, Request};
 use crate::config::check::choose::Playbook;
@@ -125,8 +126,10 @@ impl Loading<'_> {
         let global = local.clone().with("version", version_now.as_str());
         let chosen = self.choose(playbook);
         let optional = self.request.source_optional;
+        let lax = self.request.without_files;
+        let vault = files::secrets(&shape.secrets, file, &local, self.report);
         let release = self.unless_lost(whole, &shape.release, |field, report| {
-            release::check(field, file, (&global, optional), report)
+            release::check(field, file, (&global, optional), lax, report)
         });
         let run = self.unless_lost(whole, &shape.run, |field, report| {
             run::run(field, file, report)
@@ -162,11 +165,16 @@ impl Loading<'_> {
             run: run.clone().unwrap_or_else(|| run::stand_in(file)),
             hooks: run::hooks(&shape.hooks, file, self.report),
             overlay: OverlayRecipe {
+                vault: Arc::new(vault),
+                files: release
+                    .as_ref()
+                    .map_or_else(Vec::new, |release| release.files.clone()),
                 shared: release
                     .as_ref()
                     .map_or_else(Vec::new, |release| release.shared.clone()),
             },
             local_dir: self.report.folder(file).to_owned(),
+            reveal: if lax { Reveal::Masked } else { Reveal::Real },
         };
         book.try_all(self.report);
         let helpers = hosts::helpers(&fleet, &balancers, self.inventory, self.given, self.report);
@@ -284,10 +292,6 @@ fn warnings(ready: &ready::Ready) -> Vec<String> {
 }
 
 fn config_digests(fleet: &[HostSpec], book: &Book) -> Option<BTreeMap<HostName, Sha256>> {
-    let of_host = |host: &HostSpec| {
-        let mut parts = digest::ConfigParts::default();
-        overlay::add_parts(&book.overlay.render(), &mut parts);
-        Some((host.name.clone(), parts.digest().ok()?))
-    };
+    let of_host = |host: &HostSpec| Some((host.name.clone(), book.config(&host.name, &host.root)?));
     fleet.iter().map(of_host).collect()
 }

@@ -8,11 +8,13 @@ use super::check::Text;
 use super::check::scope::{RELEASE, ROLLOUT};
 use super::command;
 use super::diagnostic::Report;
-use super::overlay::OverlayRecipe;
+use super::digest::ConfigParts;
+use super::overlay::{self, OverlayRecipe};
+use super::secrets::Reveal;
 use super::template::{self, Context, Fault, Scope};
 use crate::model::{
     Command, Hook, HookPlace, HookPoint, HostName, Overlay, Recipes, ReleaseRef, Restart, Revision,
-    Run, ServiceName, Version,
+    Run, ServiceName, Sha256, Version,
 };
 
 /// What `{{ version }}` is for a release that rollgate found and that never told its version.
@@ -79,7 +81,7 @@ impl HookRecipe {
 }
 
 /// A fault with the text it is in.
-type Misplaced<'a> = (&'a Text, Vec<Fault>);
+pub(crate) type Misplaced<'a> = (&'a Text, Vec<Fault>);
 
 impl CommandRecipe {
     fn check(&self, scope: &Scope, report: &mut Report) {
@@ -89,7 +91,12 @@ impl CommandRecipe {
         }
     }
 
-    fn render(&self, scope: &Scope, context: &Context) -> Result<Command, Misplaced<'_>> {
+    /// With its values.
+    pub(crate) fn render(
+        &self,
+        scope: &Scope,
+        context: &Context,
+    ) -> Result<Command, Misplaced<'_>> {
         match self {
             Self::Shell(text) => command::render(&text.text, scope, context)
                 .map(Command::Shell)
@@ -150,6 +157,8 @@ pub(crate) struct Book {
     pub run: RunRecipe,
     /// What lies in a release besides its artifact.
     pub overlay: OverlayRecipe,
+    /// Whether secrets are needed.
+    pub reveal: Reveal,
     /// `[[hooks]]`.
     pub hooks: Vec<HookRecipe>,
     /// Where local hooks run: the playbook's folder.
@@ -169,6 +178,9 @@ impl Book {
             let who = format!(" (for {host})");
             let context = for_release(context, &release);
             if let Err((text, faults)) = render_run(&self.run, &context) {
+                text.report_faults(faults, &who, report);
+            }
+            if let Err((text, faults)) = self.overlay.render(&context, self.reveal) {
                 text.report_faults(faults, &who, report);
             }
             for hook in self.hooks.iter().filter(|hook| hook.has_host()) {
@@ -195,6 +207,7 @@ impl Book {
                 restart,
             } => of_host.extend([start, stop, restart].into_iter().flatten()),
         }
+        self.overlay.check_names(report);
         for command in of_host {
             command.check(&RELEASE, report);
         }
@@ -210,6 +223,30 @@ impl Book {
             .get(host)
             .ok_or_else(|| format!("{host} is not a host of this playbook"))?;
         Ok(for_release(context, release))
+    }
+
+    fn files(
+        &self,
+        host: &HostName,
+        release: &ReleaseRef,
+        reveal: Reveal,
+    ) -> Result<Overlay, String> {
+        let context = self.context(host, release)?;
+        let overlay = self.overlay.render(&context, reveal);
+        overlay.map_err(|fault| format!("[[release.files]]: {}", in_words(fault)))
+    }
+
+    /// The digest of what reaches the process on a host besides the artifact (F3). Numbers and folders differ from release to release
+    /// and say nothing new, so stand-ins are rendered in their places, always the same.
+    pub(crate) fn config(&self, host: &HostName, root: &str) -> Option<Sha256> {
+        let release = ReleaseRef {
+            revision: Revision::FOUND,
+            version: Some(self.version.clone()),
+            dir: format!("{root}/current"),
+        };
+        let mut parts = ConfigParts::default();
+        overlay::add_parts(&self.files(host, &release, self.reveal).ok()?, &mut parts);
+        parts.digest().ok()
     }
 
     fn env(
@@ -306,8 +343,12 @@ impl Recipes for Book {
             .map_err(|fault| format!("[run]: {}", in_words(fault)))
     }
 
-    fn overlay(&self, _host: &HostName, _release: &ReleaseRef) -> Result<Overlay, String> {
-        Ok(self.overlay.render())
+    fn overlay(&self, host: &HostName, release: &ReleaseRef) -> Result<Overlay, String> {
+        self.files(host, release, self.reveal)
+    }
+
+    fn masked_overlay(&self, host: &HostName, release: &ReleaseRef) -> Result<Overlay, String> {
+        self.files(host, release, Reveal::Masked)
     }
 
     /// At points of a rollout or batch, `None` gives the hooks on `local`, and a host those on `host` and `once`. A fact

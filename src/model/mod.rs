@@ -8,6 +8,7 @@
 //! * [`release`]: what is rolled ([`Artifact`], [`ReleaseRef`], [`Command`], [`Run`], [`Hook`]).
 //! * [`observed`]: what was seen on hosts and balancers, never what was wished for.
 //! * [`record`]: what a host keeps about its revisions, its rollouts and its lock.
+//! * [`secret`]: what is never shown.
 //! * [`outcome`]: how a host and a rollout ended, with the exit codes.
 
 pub mod fleet;
@@ -17,6 +18,7 @@ pub mod outcome;
 pub mod policy;
 pub mod record;
 pub mod release;
+pub mod secret;
 
 pub use fleet::{
     BalancerSpec, Become, HostKeyChecking, HostSpec, Identity, JumpSpec, SshOptions, TrafficTarget,
@@ -39,6 +41,7 @@ pub use record::{
     Target,
 };
 pub use release::{
-    Artifact, Command, Form, Hook, HookPlace, HookPoint, Overlay, Pack, Recipes, ReleaseKind,
-    ReleaseRef, Restart, Run,
+    Artifact, Command, FileText, Form, Hook, HookPlace, HookPoint, Overlay, Pack, Recipes,
+    ReleaseFile, ReleaseKind, ReleaseRef, Restart, Run,
 };
+pub use secret::{MASK, Secret, any_known, redact, redact_json};

@@ -14,6 +14,7 @@ use rollgate::far::swap::Swap;
 use rollgate::far::{Answer, Site};
 use rollgate::model::{Artifact, Become, Command, Form, LockToken, Overlay};
 
+use super::stage::release_file;
 use super::{Lab, owner, record, release_at, rollout, service, sha_of};
 
 fn site(root: &str) -> Site {
@@ -34,6 +35,7 @@ fn scripts(site: &Site) -> Vec<(&'static str, Arc<str>)> {
     let run = service("echo it\\'s up", "true");
     let overlay = Overlay {
         shared: vec!["log".to_owned(), "data/up loads".to_owned()],
+        files: vec![release_file("conf/a file", "it's $HOME\n", Some("app:app"))],
     };
     let stage = Stage {
         release: &release,

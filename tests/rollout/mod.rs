@@ -4,6 +4,7 @@ mod archive;
 mod bad_release;
 mod by_hand;
 mod exclusion;
+mod files;
 mod good_release;
 mod hooks;
 mod looking;

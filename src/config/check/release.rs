@@ -1,12 +1,13 @@
 //! `[release]` of the kinds `binary` and `archive`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::config::check::inside;
 use crate::config::check::scope::{ARTIFACT, ROOT};
 use crate::config::check::{Text, required};
+use crate::config::check::{files, inside};
 use crate::config::diagnostic::{FileId, Place, Report, nearest};
 use crate::config::field::{Field, Table};
+use crate::config::overlay::FileRecipe;
 use crate::config::paths;
 use crate::config::schema::later;
 use crate::config::schema::playbook::Release as Shape;
@@ -30,6 +31,8 @@ pub(crate) struct Release {
     pub keep: usize,
     /// Paths that are links into the shared folder.
     pub shared: Vec<String>,
+    /// Rendered files.
+    pub files: Vec<FileRecipe>,
 }
 
 /// Checks the table; `context` is that of [`ARTIFACT`]. Where the source is `optional` it may be missing.
@@ -37,6 +40,7 @@ pub(crate) fn check(
     field: &Field<Table<Shape>>,
     file: FileId,
     (context, optional): (&Context, bool),
+    without_files: bool,
     report: &mut Report,
 ) -> Option<Release> {
     if field.is_missing() {
@@ -74,21 +78,12 @@ pub(crate) fn check(
         report,
     )?;
     let path = local_file(kind, &source, (context, optional), report)?;
-    let name = match name {
-        Name::Given(name) => name,
-        Name::Wrong => return None,
-        Name::OfSource => match path.file_name().and_then(|name| name.to_str()) {
-            Some(name) if is_file_name(name) => name.to_owned(),
-            _ => {
-                report.add(
-                    source.at,
-                    "the file's name is not one to use on hosts",
-                    "add name = \"app\" to [release]",
-                );
-                return None;
-            }
-        },
-    };
+    let name = name_on_hosts(name, &path, source.at, report)?;
+    let mut taken = shared.clone();
+    if kind == ReleaseKind::Binary {
+        taken.push(name.clone());
+    }
+    let files = files::files(&shape.files, file, (context, without_files), &taken, report);
     Some(Release {
         kind,
         source: path,
@@ -96,7 +91,26 @@ pub(crate) fn check(
         root,
         keep,
         shared,
+        files,
     })
+}
+
+fn name_on_hosts(name: Name, source: &Path, at: Place, report: &mut Report) -> Option<String> {
+    match name {
+        Name::Given(name) => Some(name),
+        Name::Wrong => None,
+        Name::OfSource => match source.file_name().and_then(|name| name.to_str()) {
+            Some(name) if is_file_name(name) => Some(name.to_owned()),
+            _ => {
+                report.add(
+                    at,
+                    "the file's name is not one to use on hosts",
+                    "add name = \"app\" to [release]",
+                );
+                None
+            }
+        },
+    }
 }
 
 /// Every kind with its name.

@@ -80,7 +80,8 @@ pub(crate) fn stand_in(file: FileId) -> RunRecipe {
     }
 }
 
-fn command(field: &Field<Words>, file: FileId) -> Option<CommandRecipe> {
+/// A command with its templates.
+pub(crate) fn command(field: &Field<Words>, file: FileId) -> Option<CommandRecipe> {
     let words = field.spanned()?;
     Some(match words.get_ref() {
         Words::Shell(text) => CommandRecipe::Shell(Text::at(file, &words.span(), text)),

@@ -25,11 +25,6 @@ const KEYS: &[(&str, &str, &str)] = &[
         "ca",
         "no kind of balancer that this version drives speaks TLS: take the key out",
     ),
-    (
-        "release",
-        "files",
-        "put the files on the hosts before the rollout, or into the artifact, and take the entry out",
-    ),
     ("release", "sha256", REMOTE),
     ("release", "fetch", REMOTE),
     ("release", "ca", REMOTE),

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::config::field::{Family, Field, Shape, Table, known_keys};
+use crate::config::field::{Entries, Family, Field, Shape, Table, known_keys};
 use crate::config::sizes::{Sizes, WordedSize};
 use crate::config::values::{OneOrMany, PauseText, Span, Words};
 use crate::config::words::{Via, Word};
@@ -30,6 +30,8 @@ pub(crate) struct Playbook {
     pub ready: Field<Table<Ready>>,
     /// The user's own commands.
     pub hooks: Field<Vec<Field<Table<Hook>>>>,
+    /// Where secrets come from, by name.
+    pub secrets: Field<Entries<Field<Table<Secret>>>>,
 }
 
 /// `[release]`.
@@ -48,6 +50,36 @@ pub(crate) struct Release {
     pub name: Field<String>,
     /// Paths that are links into the shared folder; templates.
     pub shared: Field<Vec<Field<String>>>,
+    /// Rendered files.
+    pub files: Field<Vec<Field<Table<ReleaseFile>>>>,
+}
+
+/// `[[release.files]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ReleaseFile {
+    /// A template file here; its name is a template too.
+    pub source: Field<String>,
+    /// The template itself.
+    pub content: Field<String>,
+    /// Where it lies in the release; a template.
+    pub path: Field<String>,
+    /// Its permission bits, in octal digits.
+    pub mode: Field<String>,
+    /// `user`, `user:group` or `:group`; a template.
+    pub owner: Field<String>,
+}
+
+/// `[secrets.NAME]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Secret {
+    /// A variable of the environment here; a template.
+    pub env: Field<String>,
+    /// A file here; a template.
+    pub file: Field<String>,
+    /// A command here that prints it.
+    pub run: Field<Words>,
 }
 
 /// `[run]`.
@@ -193,4 +225,6 @@ shapes! {
     Ready = "ready",
     VersionFrom = "ready.version",
     Hook = "hooks",
+    ReleaseFile = "release.files",
+    Secret = "secrets.<name>",
 }

@@ -1,6 +1,7 @@
 //! The configuration as a whole: what loads, what is found, and that nothing makes it panic.
 
 mod examples;
+mod files;
 mod findings;
 mod inventory;
 mod playbook;
@@ -59,6 +60,7 @@ impl Files {
 
     pub(super) fn request(&self) -> Request {
         Request {
+            without_files: false,
             inventories: vec![self.path().join("inventory.toml")],
             playbook: self.path().join("playbook.toml"),
             version: Some("1.2.3".to_owned()),
