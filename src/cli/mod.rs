@@ -19,6 +19,7 @@ pub mod args;
 mod artifact;
 mod ask;
 mod deploy;
+mod differences;
 mod local;
 mod locking;
 mod looking;

@@ -18,6 +18,7 @@ pub mod batch;
 pub mod by_hand;
 pub mod capacity;
 mod continued;
+pub mod diff;
 pub mod document;
 pub mod history;
 pub mod make;
@@ -221,6 +222,7 @@ impl PlannedHost {
                 revision: current.revision,
                 version: current.version.clone(),
             }),
+            files: Vec::new(),
             traffic: self.traffic.clone(),
         }
     }

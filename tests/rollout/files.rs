@@ -249,6 +249,41 @@ fn a_secret_is_nowhere_but_in_its_files() {
 }
 
 #[test]
+fn plan_shows_what_changes_in_the_files_and_no_secret() {
+    let lab = TestLab::start(2);
+    let book = with_secrets(&lab);
+    let run = |command: &str, secret: &str, more: &[&str]| {
+        let file = lab.playbook_file(&book);
+        let mut arguments = vec![command, &file, "--version", "2.0"];
+        arguments.extend(more);
+        lab.finish(lab.command("state", &arguments).env("LAB_SECRET", secret))
+    };
+    let said = run("plan", SECRETS[0], &["--diff"]).expect(0);
+    assert!(
+        said.stdout.contains("web-01, web-02:\n--- conf/app.env"),
+        "{said}"
+    );
+    assert!(said.stdout.contains("+A=***\n+B=***"), "{said}");
+    run("deploy", SECRETS[0], &["--output", "json"]).expect(0);
+    let said = run("plan", SECRETS[0], &["--diff"]).expect(0);
+    assert!(!said.stdout.contains("conf/app.env"), "{said}");
+    let said = run("plan", "mark3r-rotated", &["--diff"]).expect(0);
+    assert!(
+        said.stdout.contains("only a secret in it changes"),
+        "{said}"
+    );
+    assert!(!said.to_string().contains("mark3r"), "{said}");
+    template(&lab, "A={{ secret('ONE') }}\nD={{ host }}\n");
+    let said = run("plan", "mark3r-rotated", &["--diff", "--output", "json"]).expect(0);
+    let diff = said.document()["hosts"][1]["files"][0]["diff"].to_string();
+    assert!(
+        diff.contains("+D=web-02") && diff.contains("-B=***"),
+        "{said}"
+    );
+    assert!(!said.to_string().contains("mark3r"), "{said}");
+}
+
+#[test]
 fn a_secret_that_is_not_there_is_told_before_anything_is_contacted() {
     let lab = TestLab::start(2);
     let book = with_secrets(&lab);
