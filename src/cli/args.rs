@@ -336,6 +336,9 @@ pub struct Plan {
     /// Which release and hosts.
     #[command(flatten)]
     pub subject: Subject,
+    /// Also show what changes in the files of each host, with secrets masked
+    #[arg(long)]
+    pub diff: bool,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -20,6 +20,7 @@ mod artifact;
 mod ask;
 mod containers;
 mod deploy;
+mod differences;
 mod image;
 mod local;
 mod locking;

@@ -2,6 +2,7 @@
 
 use super::args::{Check, Common, Deploy, Plan, Subject};
 use super::ask::Ask;
+use super::differences;
 use super::image;
 use super::terminal::Terminal;
 use super::wiring::{self, Wired};
@@ -11,13 +12,13 @@ use crate::plan::check::check as findings;
 
 /// `rollgate plan`.
 pub(super) async fn plan(common: &Common, plan: &Plan, terminal: &Terminal) -> ExitStatus {
-    show(common, &plan.subject, terminal, true).await
+    show(common, &plan.subject, terminal, (true, plan.diff)).await
 }
 
 /// `rollgate deploy --dry-run`.
 pub(super) async fn dry_run(common: &Common, deploy: &Deploy, terminal: &Terminal) -> ExitStatus {
     let may_ask = deploy.approve || Terminal::can_ask();
-    show(common, &deploy.subject, terminal, may_ask).await
+    show(common, &deploy.subject, terminal, (may_ask, false)).await
 }
 
 /// `rollgate check`: everything that would be in the way of a rollout, whichever release it is of.
@@ -52,7 +53,7 @@ async fn show(
     common: &Common,
     subject: &Subject,
     terminal: &Terminal,
-    may_ask: bool,
+    (may_ask, diff): (bool, bool),
 ) -> ExitStatus {
     let loaded = match terminal.load(common, subject) {
         Ok(loaded) => loaded,
@@ -69,14 +70,26 @@ async fn show(
         Ok(wired) => wired,
         Err(no) => return terminal.refuse(no.status, &no.reason, ""),
     };
-    show_look(&wired, terminal).await
+    show_looked(&wired, terminal, diff).await
 }
 
 /// Shows what a look at the fleet makes of a job.
 pub(super) async fn show_look(wired: &Wired, terminal: &Terminal) -> ExitStatus {
+    show_looked(wired, terminal, false).await
+}
+
+async fn show_looked(wired: &Wired, terminal: &Terminal, diff: bool) -> ExitStatus {
     let look = engine::look(&wired.job, &wired.world).await;
-    wired.close().await;
     let mut document = look.plan.document();
+    let added = if diff {
+        differences::add(wired, &look, &mut document).await
+    } else {
+        Ok(())
+    };
+    wired.close().await;
+    if let Err(reason) = added {
+        return terminal.refuse(ExitStatus::Refused, &reason, "nothing was touched");
+    }
     let status = match &look.in_the_way {
         Some(reason) => {
             document.warnings.push(format!("in the way: {reason}"));

@@ -228,6 +228,7 @@ async fn go_on(
         playbook: wish.service.playbook.clone(),
         version: Some(record.target.version.to_string()),
         source_optional: true,
+        without_files: wish.goal == Goal::Revert || record.undo,
         limit: record.options.get("limit").cloned(),
         vars,
         ..Request::default()

@@ -10,7 +10,7 @@ use super::signals;
 use crate::config::{self, Loaded, Request};
 use crate::engine::StopWish;
 use crate::event::Sink;
-use crate::model::ExitStatus;
+use crate::model::{ExitStatus, any_known, redact, redact_json};
 use crate::plan::PlanDocument;
 use crate::plan::check::CheckDocument;
 use crate::plan::history::HistoryDocument;
@@ -23,10 +23,24 @@ const DEFAULT_INVENTORY: &str = "inventory.toml";
 /// Moves to the upper left corner and clears what follows. Source: ECMA-48, CUP and ED.
 const CLEAR: &str = "\u{1b}[H\u{1b}[J";
 
+/// Names and words of documents, which are never masked.
+const NAMES: [&str; 12] = [
+    "service", "version", "rollout", "host", "hosts", "batches", "balancer", "pool", "server",
+    "state", "action", "outcome",
+];
+
 fn print(text: &str) {
+    let masked = match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(mut document) if any_known() => {
+            redact_json(&mut document, &NAMES);
+            format!("{document}\n")
+        }
+        Ok(_) => text.to_owned(),
+        Err(_not_json) => redact(text).into_owned(),
+    };
     let mut out = std::io::stdout().lock();
     // A closed pager has seen enough.
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    drop(out.write_all(masked.as_bytes()).and_then(|()| out.flush()));
 }
 
 /// Where a command says things, and how.
@@ -138,6 +152,7 @@ impl Terminal {
             playbook: service.playbook.clone(),
             vars: service.vars.clone(),
             source_optional: true,
+            without_files: true,
             ..Request::default()
         };
         self.read(common, request)

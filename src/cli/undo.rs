@@ -115,6 +115,7 @@ fn load(
         limit: undo.limit.clone(),
         version: to.version.as_ref().map(Version::to_string),
         source_optional: true,
+        without_files: true,
         ..Request::default()
     };
     let loaded = terminal.read(common, request)?;

@@ -133,6 +133,8 @@ mod tests {
             ConfigParts::default().digest().unwrap().as_str(),
             hex(b"rollgate config 1\n")
         );
+        let none = crate::model::release::NO_CONFIG;
+        assert_eq!(ConfigParts::default().digest().unwrap().as_str(), none);
         insta::assert_snapshot!(ConfigParts::default().digest().unwrap(), @"ed9e62dfb85ca870520ce9a9f215139737eba108db4832c90296d85056c5693f");
     }
 }

@@ -255,7 +255,7 @@ fn refuse_key(table: &str, key: &str, known: &[&'static str]) -> (String, String
 fn in_brackets(table: &str) -> String {
     if table.is_empty() {
         "the file's top level".to_owned()
-    } else if table == "traffic" || table == "hooks" {
+    } else if table == "traffic" || table == "hooks" || table == "release.files" {
         format!("[[{table}]]")
     } else {
         format!("[{table}]")

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::check::hosts::{self, Wanted};
 use super::check::scope::Given;
 use super::check::traffic::{self, Taken};
-use super::check::{balancers, choose, container, policy, pools, ready, release, run};
+use super::check::{balancers, choose, container, files, policy, pools, ready, release, run};
 use super::diagnostic::{Findings, Report};
 use super::digest;
 use super::field::Field;
@@ -15,6 +15,7 @@ use super::overlay::OverlayRecipe;
 use super::read::read;
 use super::recipes::{Book, RunRecipe};
 use super::schema::{inventory as inventory_schema, playbook as playbook_schema};
+use super::secrets::Reveal;
 use super::template::Context;
 use super::{Loaded, Request};
 use crate::config::check::choose::Playbook;
@@ -125,8 +126,10 @@ impl Loading<'_> {
         let global = local.clone().with("version", version_now.as_str());
         let chosen = self.choose(playbook);
         let optional = self.request.source_optional;
+        let lax = self.request.without_files;
+        let vault = files::secrets(&shape.secrets, file, &local, self.report);
         let mut release = self.unless_lost(whole, &shape.release, |field, report| {
-            release::check(field, file, (&global, optional), report)
+            release::check(field, file, (&global, optional), lax, report)
         });
         let (image, run) = self.run(playbook, &local, release.as_mut());
         let entries = self.unless_lost(whole, &shape.traffic, |field, report| {
@@ -161,11 +164,16 @@ impl Loading<'_> {
             run: run.clone().unwrap_or_else(|| run::stand_in(file)),
             hooks: run::hooks(&shape.hooks, file, self.report),
             overlay: OverlayRecipe {
+                vault: Arc::new(vault),
+                files: release
+                    .as_ref()
+                    .map_or_else(Vec::new, |release| release.files.clone()),
                 shared: release
                     .as_ref()
                     .map_or_else(Vec::new, |release| release.shared.clone()),
             },
             local_dir: self.report.folder(file).to_owned(),
+            reveal: if lax { Reveal::Masked } else { Reveal::Real },
         };
         book.try_all(self.report);
         let helpers = hosts::helpers(&fleet, &balancers, self.inventory, self.given, self.report);
@@ -313,7 +321,7 @@ fn warnings(ready: &ready::Ready) -> Vec<String> {
 
 fn config_digests(fleet: &[HostSpec], book: &Book) -> Option<BTreeMap<HostName, Sha256>> {
     let of_host = |host: &HostSpec| {
-        let digest = book.config_parts(&host.name).digest().ok()?;
+        let digest = book.config_parts(&host.name)?.digest().ok()?;
         Some((host.name.clone(), digest))
     };
     fleet.iter().map(of_host).collect()

@@ -24,6 +24,7 @@ mod ranges;
 mod read;
 mod recipes;
 mod schema;
+mod secrets;
 mod selector;
 mod sizes;
 mod template;
@@ -58,6 +59,8 @@ pub struct Request {
     pub version: Option<String>,
     /// Whether the source may be missing here, since hosts may have it already.
     pub source_optional: bool,
+    /// Whether `[[release.files]]` and secrets are left alone, since the command neither sends nor compares them.
+    pub without_files: bool,
     /// `--limit`, unchecked.
     pub limit: Option<String>,
     /// `--var k=v`, in order.

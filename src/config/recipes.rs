@@ -11,6 +11,7 @@ use super::container::ContainerRecipe;
 use super::diagnostic::Report;
 use super::digest::ConfigParts;
 use super::overlay::{self, OverlayRecipe};
+use super::secrets::Reveal;
 use super::template::{self, Context, Fault, Scope};
 use super::units::UnitRecipe;
 use crate::model::{
@@ -164,6 +165,8 @@ pub(crate) struct Book {
     pub run: RunRecipe,
     /// What lies in a release besides its artifact.
     pub overlay: OverlayRecipe,
+    /// Whether secrets are needed.
+    pub reveal: Reveal,
     /// `[[hooks]]`.
     pub hooks: Vec<HookRecipe>,
     /// Where local hooks run: the playbook's folder.
@@ -179,6 +182,9 @@ impl Book {
             let who = format!(" (for {host})");
             let context = for_release(context, &release);
             if let Err((text, faults)) = render_run(&self.run, &context) {
+                text.report_faults(faults, &who, report);
+            }
+            if let Err((text, faults)) = self.overlay.render(&context, self.reveal) {
                 text.report_faults(faults, &who, report);
             }
             for hook in self.hooks.iter().filter(|hook| hook.has_host()) {
@@ -206,6 +212,7 @@ impl Book {
                 restart,
             } => of_host.extend([start, stop, restart].into_iter().flatten()),
         }
+        self.overlay.check_names(report);
         for command in of_host {
             command.check(&RELEASE, report);
         }
@@ -216,19 +223,20 @@ impl Book {
     }
 
     /// What the playbook makes the process get on a host besides its artifact, rendered with a number and a folder that are the same
-    /// for every release: a host does not look changed because a number would (F3).
-    pub(crate) fn config_parts(&self, host: &HostName) -> ConfigParts {
+    /// for every release: a host does not look changed because a number would (F3). `None` where a template fails, which
+    /// [`Book::try_all`] has told.
+    pub(crate) fn config_parts(&self, host: &HostName) -> Option<ConfigParts> {
         let mut parts = ConfigParts::default();
         let release = self.stand_in();
-        let run = self.context(host, &release).ok();
-        let run = run.and_then(|context| render_run(&self.run, &context).ok());
-        match run.map(|run| run.restart) {
-            Some(Restart::Systemd(unit)) => parts.add_unit(&unit),
-            Some(Restart::Container(container)) => parts.add_container(&container),
-            Some(Restart::Commands { .. }) | None => {}
+        let context = self.context(host, &release).ok()?;
+        match render_run(&self.run, &context).ok()?.restart {
+            Restart::Systemd(unit) => parts.add_unit(&unit),
+            Restart::Container(container) => parts.add_container(&container),
+            Restart::Commands { .. } => {}
         }
-        overlay::add_parts(&self.overlay.render(), &mut parts);
-        parts
+        let overlay = self.overlay.render(&context, self.reveal).ok()?;
+        overlay::add_parts(&overlay, &mut parts);
+        Some(parts)
     }
 
     fn stand_in(&self) -> ReleaseRef {
@@ -245,6 +253,17 @@ impl Book {
             .get(host)
             .ok_or_else(|| format!("{host} is not a host of this playbook"))?;
         Ok(for_release(context, release))
+    }
+
+    fn files(
+        &self,
+        host: &HostName,
+        release: &ReleaseRef,
+        reveal: Reveal,
+    ) -> Result<Overlay, String> {
+        let context = self.context(host, release)?;
+        let overlay = self.overlay.render(&context, reveal);
+        overlay.map_err(|fault| format!("[[release.files]]: {}", in_words(fault)))
     }
 
     fn env(
@@ -322,8 +341,12 @@ impl Recipes for Book {
             .map_err(|fault| format!("how the service is run: {}", in_words(fault)))
     }
 
-    fn overlay(&self, _host: &HostName, _release: &ReleaseRef) -> Result<Overlay, String> {
-        Ok(self.overlay.render())
+    fn overlay(&self, host: &HostName, release: &ReleaseRef) -> Result<Overlay, String> {
+        self.files(host, release, self.reveal)
+    }
+
+    fn masked_overlay(&self, host: &HostName, release: &ReleaseRef) -> Result<Overlay, String> {
+        self.files(host, release, Reveal::Masked)
     }
 
     /// At points of a rollout or batch, `None` gives the hooks on `local`, and a host those on `host` and `once`. A fact

@@ -11,6 +11,7 @@ use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 
 use super::diagnostic::nearest;
+use crate::model::Secret;
 
 /// What is wrong with a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +104,26 @@ pub(super) fn strict_environment() -> Environment<'static> {
     environment
 }
 
+/// The same for files, in which secrets may stand: `secret` gives them by name.
+pub(super) fn file_environment(
+    secret: impl Fn(&str) -> Result<Secret, String> + Send + Sync + 'static,
+) -> Environment<'static> {
+    let mut environment = strict_environment();
+    environment.set_formatter(write_scalar);
+    environment.add_function("secret", move |name: &str| {
+        let found = secret(name).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))?;
+        Ok(Value::from(found.expose()))
+    });
+    environment
+}
+
+/// Whether a template may ask for a secret.
+pub(super) fn names_secret(source: &str) -> bool {
+    let environment = strict_environment();
+    let template = environment.template_from_str(source);
+    template.is_ok_and(|template| template.undeclared_variables(false).contains("secret"))
+}
+
 /// Checks the names, renders, and checks the names again that the render did not come across.
 pub(super) fn render_with(
     environment: &Environment<'_>,
@@ -150,6 +171,13 @@ fn name_fault(name: &str, source: &str, scope: &Scope) -> Fault {
         return Fault {
             title: format!("`{name}` cannot be used here"),
             help: (*reason).to_owned(),
+            range,
+        };
+    }
+    if name == "secret" {
+        return Fault {
+            title: "`secret` cannot be used here".to_owned(),
+            help: "what stands here is seen in lists of processes, logs or records: put the secret into a file of [[release.files]]".to_owned(),
             range,
         };
     }

@@ -7,7 +7,7 @@ use super::context::{Context, HostContext};
 use crate::model::record::{Before, FORMAT, StrandedNote};
 use crate::model::{
     Admin, FoundTraffic, HostFacts, HostName, Record, RecordSeen, RecordStep, Revision,
-    RevisionLine, RevisionOutcome, TrafficState,
+    RevisionLine, RevisionOutcome, TrafficState, redact,
 };
 
 impl Job {
@@ -83,8 +83,8 @@ impl Context {
         left: Vec<FoundTraffic>,
     ) -> Record {
         let note = StrandedNote {
-            seen: seen.to_owned(),
-            mend: mend.to_vec(),
+            seen: redact(seen).into_owned(),
+            mend: mend.iter().map(|line| redact(line).into_owned()).collect(),
             since: self.world.clock.wall(),
         };
         Record {

@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt};
 use super::context::{Context, Stopwatch};
 use crate::drivers::host::{HostError, StageOrder, Staged};
 use crate::event::EventKind;
+use crate::model::release::NO_CONFIG;
 use crate::model::{Failure, HostName, Overlay, RecordStep, Revision};
 use crate::plan::Start;
 
@@ -87,11 +88,15 @@ async fn stage(context: &Context, name: &HostName) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What else lies in the release. Of an old revision nobody knows it but the host.
+/// What else lies in the release. Of an old revision nobody knows it but the host, unless there was nothing.
 fn overlay(context: &Context, name: &HostName) -> Result<Option<Overlay>, Failure> {
-    let Some(host) = context.host(name).filter(|_| context.job.undo.is_none()) else {
+    let Some(host) = context.host(name) else {
         return Ok(None);
     };
+    if context.job.undo.is_some() {
+        let nothing = host.target.config.as_str() == NO_CONFIG;
+        return Ok(nothing.then(Overlay::default));
+    }
     let overlay = context.world.recipes.overlay(name, &host.release);
     overlay.map(Some).map_err(Failure::new)
 }

@@ -8,7 +8,35 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::{Event, EventKind, FORMAT, RolloutState};
-use crate::model::RolloutId;
+use crate::model::{RolloutId, any_known, redact_json};
+
+/// Names and words of events: never masked, or the event would be another one.
+const NAMES: [&str; 19] = [
+    "event", "time", "rollout", "service", "version", "command", "host", "hosts", "batches",
+    "balancer", "pool", "server", "state", "outcome", "result", "level", "at", "on", "step",
+];
+
+/// The event without any secret that a command may have printed: whatever comes after this, no reader can show one.
+fn masked(event: Event) -> Event {
+    if !any_known() {
+        return event;
+    }
+    let value = serde_json::to_value(&event).map(|mut value| {
+        redact_json(&mut value, &NAMES);
+        value
+    });
+    match value.and_then(serde_json::from_value) {
+        Ok(masked) => masked,
+        Err(_) => Event {
+            kind: EventKind::Log {
+                level: super::Level::Warning,
+                text: "an event could not be shown without a secret in it".to_owned(),
+                host: None,
+            },
+            ..event
+        },
+    }
+}
 
 /// Time, as it comes in from outside. Waits use the runtime's clock, which tests can stop; this one is for what is written down and
 /// for leases.
@@ -122,6 +150,7 @@ impl Emitter {
             seq: inner.seq,
             kind,
         };
+        let event = masked(event);
         let line = serde_json::to_string(&event).map_err(|error| error.to_string());
         let Inner { state, sinks, .. } = &mut *inner;
         state.apply(&event);

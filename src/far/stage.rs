@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::draft::{Kit, Stdin, folder_name};
 use super::{Answer, Draft, ScriptError, Site};
-use crate::model::{Artifact, Form, Overlay, ReleaseRef};
+use crate::model::{Artifact, Become, Form, Overlay, ReleaseRef};
 
 /// The list of its files that a release made of an archive carries.
 pub const LIST: &str = ".rollgate-files";
@@ -136,7 +138,7 @@ impl Stage<'_> {
                 draft.value("MANIFEST", manifest)?;
             }
         }
-        self.overlay(&mut draft)?;
+        self.overlay(site, &mut draft)?;
         draft.value("SHA", self.artifact.sha256.as_str())?;
         draft.value("SIZE", &self.artifact.size.to_string())?;
         let need = self.artifact.size.div_ceil(1024).saturating_add(SPARE_KIB);
@@ -144,15 +146,34 @@ impl Stage<'_> {
         Ok(draft)
     }
 
-    fn overlay(&self, draft: &mut Draft) -> Result<(), ScriptError> {
+    fn overlay(&self, site: &Site, draft: &mut Draft) -> Result<(), ScriptError> {
         let shared = self.overlay.map_or(&[][..], |overlay| &overlay.shared);
         let mut words = Vec::with_capacity(shared.len() * 2);
         for path in shared {
             words.push(inside(path)?.to_owned());
             words.push(shared_target(path));
         }
+        let raised = match site.r#become {
+            Become::Sudo => "sudo",
+            Become::Doas => "doas",
+            Become::None | Become::SudoAll => "",
+        };
+        draft.value("RAISED", raised)?;
         draft.value("OVERLAY", if self.overlay.is_some() { "yes" } else { "" })?;
-        draft.words("shared", &words)
+        draft.words("shared", &words)?;
+        let files = self.overlay.map_or(&[][..], |overlay| &overlay.files);
+        let mut words = Vec::with_capacity(files.len() * 5);
+        for file in files {
+            words.push(Zeroizing::new(inside(&file.path)?.to_owned()));
+            words.push(Zeroizing::new(format!("{:o}", file.mode)));
+            words.push(Zeroizing::new(file.owner.clone().unwrap_or_default()));
+            words.push(Zeroizing::new(file.sha256.to_string()));
+            words.push(Zeroizing::new(file.text.expose().to_owned()));
+        }
+        draft.words(
+            "files",
+            &words.iter().map(|word| word.as_str()).collect::<Vec<_>>(),
+        )
     }
 }
 
@@ -180,7 +201,7 @@ fn shared_target(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Become, LockToken, Revision, RolloutId, Sha256};
+    use crate::model::{LockToken, Revision, RolloutId, Sha256};
 
     #[test]
     fn a_folder_outside_of_releases_is_never_staged_into() {

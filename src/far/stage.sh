@@ -17,6 +17,11 @@ settled() {
   fail "$wrong, and is not overwritten; if nothing uses it, remove $DIR"
 }
 
+# known: an old release can be made anew only where all that was in it is known.
+known() {
+  [ -n "$OVERLAY" ] || fail "$DIR is not on this host any more, and what lay in it besides the artifact is not known: deploy that version again instead"
+}
+
 # room: whether the release fits.
 room() {
   free=$(free_kib "$ROOT/releases")

@@ -7,6 +7,7 @@ main() {
   if settled; then
     say stage have
   else
+    known
     [ -d "$ROOT/releases" ] || error=$(mkdir -p "$ROOT/releases" 2>&1) || fail "cannot create $ROOT/releases: $error; the SSH user must own $ROOT"
     room
     with_candidates reuse

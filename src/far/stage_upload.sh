@@ -5,6 +5,7 @@ main() {
   if settled </dev/null; then
     say stage have
   else
+    known
     open_part </dev/null
     fill
     close_part </dev/null

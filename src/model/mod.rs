@@ -11,6 +11,7 @@
 //! * [`container`]: what a container is made of, and where its image comes from.
 //! * [`observed`]: what was seen on hosts and balancers, never what was wished for.
 //! * [`record`]: what a host keeps about its revisions, its rollouts and its lock.
+//! * [`secret`]: what is never shown.
 //! * [`outcome`]: how a host and a rollout ended, with the exit codes.
 
 pub mod balancer;
@@ -22,6 +23,7 @@ pub mod outcome;
 pub mod policy;
 pub mod record;
 pub mod release;
+pub mod secret;
 pub mod unit;
 
 pub use balancer::{
@@ -48,7 +50,8 @@ pub use record::{
     Target,
 };
 pub use release::{
-    Artifact, Command, Form, Hook, HookPlace, HookPoint, Overlay, Pack, Recipes, ReleaseKind,
-    ReleaseRef, Restart, Run,
+    Artifact, Command, FileText, Form, Hook, HookPlace, HookPoint, Overlay, Pack, Recipes,
+    ReleaseFile, ReleaseKind, ReleaseRef, Restart, Run,
 };
+pub use secret::{MASK, Secret, any_known, redact, redact_json};
 pub use unit::{Unit, UnitFiles};

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::{Container, HostName, Revision, Sha256, Unit, Version};
 
 /// An artifact on this machine, hashed once.
@@ -56,11 +58,55 @@ pub struct Pack {
     pub manifest: Sha256,
 }
 
+/// The digest of what reaches a process besides its artifact, where nothing does. It is in records of hosts, and never changes.
+pub const NO_CONFIG: &str = "ed9e62dfb85ca870520ce9a9f215139737eba108db4832c90296d85056c5693f";
+
 /// What lies in a release besides its artifact, rendered for one host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overlay {
     /// Paths inside the release that are links into `<root>/shared`.
     pub shared: Vec<String>,
+    /// Rendered files.
+    pub files: Vec<ReleaseFile>,
+}
+
+/// A file of a release, rendered for one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseFile {
+    /// Where it lies in the release.
+    pub path: String,
+    /// Its permission bits.
+    pub mode: u32,
+    /// `user`, `user:group` or `:group`; `None`: the SSH user.
+    pub owner: Option<String>,
+    /// Digest of its text.
+    pub sha256: Sha256,
+    /// What is in it.
+    pub text: FileText,
+    /// Whether there may be a secret in it.
+    pub secret: bool,
+}
+
+/// The text of a file, wiped when it is dropped, and never printed by mistake.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FileText(Zeroizing<String>);
+
+impl FileText {
+    /// That text.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for FileText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
 }
 
 /// A release as it stands, or will stand, on one host.
@@ -217,6 +263,14 @@ pub trait Recipes: Send + Sync {
     /// # Errors
     /// As [`Recipes::run`].
     fn overlay(&self, _host: &HostName, _release: &ReleaseRef) -> Result<Overlay, String> {
+        Ok(Overlay::default())
+    }
+
+    /// The same with a mask in the place of every secret: for people.
+    ///
+    /// # Errors
+    /// As [`Recipes::run`].
+    fn masked_overlay(&self, _host: &HostName, _release: &ReleaseRef) -> Result<Overlay, String> {
         Ok(Overlay::default())
     }
 

@@ -45,6 +45,18 @@ pub struct PlanHost {
     pub current: Option<PlanCurrent>,
     /// Its state in each balancer.
     pub traffic: Vec<TrafficSeen>,
+    /// What changes in its files, where that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileChange>,
+}
+
+/// What changes in a file of the release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileChange {
+    /// Where it lies in the release.
+    pub path: String,
+    /// A unified diff, with a mask in the place of every secret.
+    pub diff: String,
 }
 
 /// What would happen to a host.

@@ -20,6 +20,7 @@ pub mod by_hand;
 pub mod capacity;
 pub mod check;
 mod continued;
+pub mod diff;
 pub mod document;
 pub mod history;
 pub mod make;
@@ -223,6 +224,7 @@ impl PlannedHost {
                 revision: current.revision,
                 version: current.version.clone(),
             }),
+            files: Vec::new(),
             traffic: self.traffic.clone(),
         }
     }

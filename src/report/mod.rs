@@ -68,7 +68,7 @@ pub fn error(reason: &str, hint: &str, color: bool) -> String {
 
 /// Says something on standard error, above the live display if there is one. A closed standard error has seen enough.
 pub fn say(text: &str) {
-    Stream::stderr().line(text);
+    Stream::stderr().line(&crate::model::redact(text));
 }
 
 /// A plan for standard output: text, or its document on one line. With a line feed at the end.

@@ -26,6 +26,7 @@ pub(super) fn text(document: &PlanDocument, paint: Paint) -> String {
         lines.push(String::new());
         lines.extend(hosts(document).lines(paint));
     }
+    lines.extend(files(document, paint));
     lines.extend(footer(document, paint));
     lines.join("\n")
 }
@@ -150,6 +151,35 @@ pub(super) fn traffic_cell(traffic: &[TrafficSeen]) -> Cell {
     } else {
         Cell::new(Meaning::Careful, &words)
     }
+}
+
+/// What changes in the files of each host; hosts with the same changes are shown together.
+fn files(document: &PlanDocument, paint: Paint) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut shown: Vec<&PlanHost> = Vec::new();
+    for host in document.hosts.iter().filter(|host| !host.files.is_empty()) {
+        if shown.iter().any(|before| before.files == host.files) {
+            continue;
+        }
+        shown.push(host);
+        let same = document
+            .hosts
+            .iter()
+            .filter(|other| other.files == host.files);
+        let names: Vec<String> = same.map(|other| other.host.to_string()).collect();
+        lines.push(String::new());
+        lines.push(format!("{}:", names.join(", ")));
+        let diffs = host.files.iter().flat_map(|change| change.diff.lines());
+        lines.extend(diffs.map(|line| {
+            let line = text::clean(line);
+            match line.as_bytes().first() {
+                Some(b'+') => paint.text(Meaning::Good, line),
+                Some(b'-') => paint.text(Meaning::Bad, line),
+                Some(_) | None => line.clone(),
+            }
+        }));
+    }
+    lines
 }
 
 fn footer(document: &PlanDocument, paint: Paint) -> Vec<String> {

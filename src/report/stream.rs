@@ -11,6 +11,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use indicatif::MultiProgress;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::model::{any_known, redact};
+
 /// A handle on a stream; clones write to the same one.
 #[derive(Clone)]
 pub struct Stream {
@@ -137,7 +139,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.pieces(bytes);
+        if any_known() {
+            self.pieces(redact(&String::from_utf8_lossy(bytes)).as_bytes());
+        } else {
+            self.pieces(bytes);
+        }
         Ok(bytes.len())
     }
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use rollgate::drivers::host::{HostError, StageOrder};
-use rollgate::model::Artifact;
+use rollgate::model::{Artifact, FileText, Overlay, ReleaseFile};
 
 use super::{Lab, release_at, sha_of};
 
@@ -171,5 +171,122 @@ async fn a_disk_that_fills_up_midway_leaves_nothing_half() {
             .status()
             .unwrap();
         assert!(remains.is_empty(), "{remains:?}");
+    }
+}
+
+/// A rendered file.
+pub(super) fn release_file(path: &str, text: &str, owner: Option<&str>) -> ReleaseFile {
+    ReleaseFile {
+        path: path.to_owned(),
+        mode: 0o640,
+        owner: owner.map(str::to_owned),
+        sha256: sha_of(text.as_bytes()),
+        text: FileText::new(text.to_owned()),
+        secret: false,
+    }
+}
+
+#[tokio::test]
+async fn files_lie_in_the_release_with_their_mode_and_are_never_overwritten() {
+    for lab in Lab::both() {
+        let host = lab.locked("a1").await;
+        let with = |name: &str, text: &str, artifact: Artifact, from: &[&str]| StageOrder {
+            overlay: Some(Overlay {
+                shared: vec!["log".to_owned()],
+                files: vec![
+                    release_file("conf/a file", text, None),
+                    release_file("-n", "", None),
+                ],
+            }),
+            ..order(&lab, name, artifact, from)
+        };
+        let texts = "it's $HOME `x` \\n \"%s\" é\n\nno end";
+        let one = with("1-a", texts, lab.artifact(b"x"), &[]);
+        assert_eq!(host.stage(&one).await.unwrap().sent_bytes, 1);
+        let at = lab.root().join("releases/1-a");
+        assert_eq!(
+            std::fs::read_to_string(at.join("conf/a file")).unwrap(),
+            texts
+        );
+        let mode = |path: &str| {
+            std::fs::metadata(at.join(path))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        assert_eq!(
+            (mode("conf/a file"), mode("conf"), mode("-n")),
+            (0o640, 0o755, 0o640)
+        );
+        assert_eq!(host.stage(&one).await.unwrap().sent_bytes, 0);
+        // The same artifact with another file is another release, and nothing is sent for it.
+        let two = with("2-a", "other", lab.artifact(b"x"), &["1-a"]);
+        assert_eq!(host.stage(&two).await.unwrap().sent_bytes, 0);
+        let other = lab.root().join("releases/2-a/conf/a file");
+        assert_eq!(std::fs::read_to_string(other).unwrap(), "other");
+        let changed = with("1-a", "other", lab.artifact(b"x"), &[]);
+        let said = what(host.stage(&changed).await);
+        assert!(
+            said.contains("another content") && said.contains("not overwritten"),
+            "{said}"
+        );
+        assert_eq!(
+            std::fs::read_to_string(at.join("conf/a file")).unwrap(),
+            texts
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_old_release_whose_files_nobody_knows_is_not_made_anew() {
+    for lab in Lab::both() {
+        let host = lab.locked("a1").await;
+        for is_absent in [true, false] {
+            let order = StageOrder {
+                overlay: None,
+                is_absent,
+                ..order(&lab, "1-a", lab.artifact(b"x"), &[])
+            };
+            let said = what(host.stage(&order).await);
+            assert!(said.contains("deploy that version again"), "{said}");
+        }
+        lab.release("1-a", "x");
+        let order = StageOrder {
+            overlay: None,
+            ..order(&lab, "1-a", lab.artifact(b"x"), &[])
+        };
+        host.stage(&order).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_goes_to_its_owner_or_the_failure_says_why() {
+    for lab in Lab::both() {
+        let host = lab.locked("a1").await;
+        for (owner, fine) in [("nobody", true), ("no-such-user-x", false)] {
+            let order = StageOrder {
+                overlay: Some(Overlay {
+                    shared: Vec::new(),
+                    files: vec![release_file("app.env", "x\n", Some(owner))],
+                }),
+                ..order(&lab, &format!("1-{owner}"), lab.artifact(b"x"), &[])
+            };
+            let result = host.stage(&order).await;
+            let at = lab.root().join(format!("releases/1-{owner}"));
+            if !rustix::process::getuid().is_root() {
+                assert!(what(result).contains("set become"));
+            } else if fine {
+                result.unwrap();
+                let uid = std::os::unix::fs::MetadataExt::uid(
+                    &std::fs::metadata(at.join("app.env")).unwrap(),
+                );
+                assert_ne!(uid, 0);
+            } else {
+                let said = what(result);
+                assert!(said.contains("app.env to no-such-user-x"), "{said}");
+                assert!(!at.exists());
+            }
+        }
     }
 }

@@ -43,6 +43,7 @@ fn order(lab: &Lab, name: &str, artifact: &Artifact, candidates: &[&str]) -> Sta
         is_absent: false,
         overlay: Some(Overlay {
             shared: vec!["log".to_owned(), "data/up loads".to_owned()],
+            files: Vec::new(),
         }),
     }
 }

@@ -18,6 +18,7 @@ use rollgate::model::{
     Artifact, Become, Command, Form, LockToken, Overlay, Restart, Revision, Run, Unit, UnitFiles,
 };
 
+use super::stage::release_file;
 use super::{Lab, owner, record, release_at, rollout, service, sha_of};
 
 fn site(root: &str) -> Site {
@@ -38,6 +39,7 @@ fn scripts(site: &Site) -> Vec<(&'static str, Arc<str>)> {
     let run = service("echo it\\'s up", "true");
     let overlay = Overlay {
         shared: vec!["log".to_owned(), "data/up loads".to_owned()],
+        files: vec![release_file("conf/a file", "it's $HOME\n", Some("app:app"))],
     };
     let stage = Stage {
         release: &release,

@@ -8,6 +8,7 @@ mod by_command;
 mod by_hand;
 mod check;
 mod exclusion;
+mod files;
 mod good_release;
 mod hooks;
 mod looking;

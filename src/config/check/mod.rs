@@ -4,6 +4,7 @@
 pub(crate) mod balancers;
 pub(crate) mod choose;
 pub(crate) mod container;
+pub(crate) mod files;
 pub(crate) mod hosts;
 pub(crate) mod inside;
 pub(crate) mod policy;

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::check::inside;
 use crate::config::check::scope::{ARTIFACT, ROOT};
-use crate::config::check::{Text, container, required};
+use crate::config::check::{Text, container, files, inside, required};
 use crate::config::diagnostic::{FileId, Place, Report, nearest};
 use crate::config::field::{Field, Table};
+use crate::config::overlay::FileRecipe;
 use crate::config::paths;
 use crate::config::schema::later;
 use crate::config::schema::playbook::Release as Shape;
@@ -32,6 +32,8 @@ pub(crate) struct Release {
     pub shared: Vec<String>,
     /// The container that it is; then there is no source.
     pub container: Option<container::Checked>,
+    /// Rendered files.
+    pub files: Vec<FileRecipe>,
 }
 
 /// Checks the table; `context` is that of [`ARTIFACT`]. Where the source is `optional` it may be missing.
@@ -39,6 +41,7 @@ pub(crate) fn check(
     field: &Field<Table<Shape>>,
     file: FileId,
     (context, optional): (&Context, bool),
+    without_files: bool,
     report: &mut Report,
 ) -> Option<Release> {
     if field.is_missing() {
@@ -81,6 +84,11 @@ pub(crate) fn check(
         Name::Wrong => return None,
         Name::OfSource => name_of(&path, source, report)?,
     };
+    let mut taken = shared.clone();
+    if kind == ReleaseKind::Binary {
+        taken.push(name.clone());
+    }
+    let files = files::files(&shape.files, file, (context, without_files), &taken, report);
     Some(Release {
         kind,
         source: path,
@@ -89,6 +97,7 @@ pub(crate) fn check(
         keep,
         shared,
         container: None,
+        files,
     })
 }
 
@@ -100,6 +109,7 @@ fn of_container(checked: container::Checked, root: Text, keep: usize) -> Release
         root,
         keep,
         shared: Vec::new(),
+        files: Vec::new(),
         container: Some(checked),
     }
 }

@@ -95,7 +95,7 @@ pub(crate) fn stand_in(file: FileId) -> RunRecipe {
     }
 }
 
-/// A command, where it is there.
+/// A command with its templates, where it is there.
 pub(crate) fn command(field: &Field<Words>, file: FileId) -> Option<CommandRecipe> {
     let words = field.spanned()?;
     Some(match words.get_ref() {

@@ -157,6 +157,23 @@ pub(crate) const RELEASE: Scope = Scope {
     refused: &[],
 };
 
+/// Texts of `[[release.files]]`.
+pub(crate) const FILE: Scope = Scope {
+    names: &[
+        "host",
+        "address",
+        "version",
+        "revision",
+        "release_dir",
+        "service",
+        "root",
+        "vars",
+        "env",
+        "secret",
+    ],
+    refused: &[],
+};
+
 const WHOLE_ROLLOUT: &str = "this hook runs once for the rollout or batch, not for a host: use ROLLGATE_* of its environment";
 
 /// Strings of `local` hooks at points of a rollout or batch.

@@ -8,11 +8,6 @@ const REMOTE: &str = "it belongs to sources that are fetched; fetch the file bef
 
 /// Table, key, and what to do instead.
 const KEYS: &[(&str, &str, &str)] = &[
-    (
-        "release",
-        "files",
-        "put the files on the hosts before the rollout, or into the artifact, and take the entry out",
-    ),
     ("release", "sha256", REMOTE),
     ("release", "fetch", REMOTE),
     ("release", "ca", REMOTE),

@@ -31,6 +31,8 @@ pub(crate) struct Playbook {
     pub ready: Field<Table<Ready>>,
     /// The user's own commands.
     pub hooks: Field<Vec<Field<Table<Hook>>>>,
+    /// Where secrets come from, by name.
+    pub secrets: Field<Entries<Field<Table<Secret>>>>,
 }
 
 /// `[release]`.
@@ -81,6 +83,36 @@ pub(crate) struct Release {
     pub labels: Field<Entries<Field<Label>>>,
     /// The engine's own check.
     pub healthcheck: Field<Table<Healthcheck>>,
+    /// Rendered files.
+    pub files: Field<Vec<Field<Table<ReleaseFile>>>>,
+}
+
+/// `[[release.files]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ReleaseFile {
+    /// A template file here; its name is a template too.
+    pub source: Field<String>,
+    /// The template itself.
+    pub content: Field<String>,
+    /// Where it lies in the release; a template.
+    pub path: Field<String>,
+    /// Its permission bits, in octal digits.
+    pub mode: Field<String>,
+    /// `user`, `user:group` or `:group`; a template.
+    pub owner: Field<String>,
+}
+
+/// `[secrets.NAME]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Secret {
+    /// A variable of the environment here; a template.
+    pub env: Field<String>,
+    /// A file here; a template.
+    pub file: Field<String>,
+    /// A command here that prints it.
+    pub run: Field<Words>,
 }
 
 /// `[run]`.
@@ -275,4 +307,6 @@ shapes! {
     Ready = "ready",
     VersionFrom = "ready.version",
     Hook = "hooks",
+    ReleaseFile = "release.files",
+    Secret = "secrets.<name>",
 }

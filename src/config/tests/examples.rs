@@ -15,6 +15,10 @@ fn the_examples_load() {
     fs::create_dir(folder.path().join("playbooks")).unwrap();
     fs::create_dir(folder.path().join("dist")).unwrap();
     fs::write(folder.path().join("dist/payments-api"), "binary").unwrap();
+    fs::create_dir(folder.path().join("secrets")).unwrap();
+    fs::write(folder.path().join("secrets/db_password"), "hunter22\n").unwrap();
+    let template = "playbooks/payments.env.j2";
+    fs::write(folder.path().join(template), text(template)).unwrap();
     let request = Request {
         inventories: vec![folder.path().join("inventory.toml")],
         playbook: folder.path().join("playbooks/payments-api.toml"),

@@ -3,6 +3,7 @@
 mod apis;
 mod by_command;
 mod examples;
+mod files;
 mod findings;
 mod inventory;
 mod nginx;
@@ -63,6 +64,7 @@ impl Files {
 
     pub(super) fn request(&self) -> Request {
         Request {
+            without_files: false,
             inventories: vec![self.path().join("inventory.toml")],
             playbook: self.path().join("playbook.toml"),
             version: Some("1.2.3".to_owned()),

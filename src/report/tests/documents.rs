@@ -20,6 +20,7 @@ fn planned(number: u8, action: PlanAction, current: Option<u64>, reason: &str) -
             revision: Revision(revision),
             version: (revision > 0).then(|| Version::new(&format!("{revision}.0")).unwrap()),
         }),
+        files: Vec::new(),
         traffic: traffic(number, state),
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn check(
         optional,
         report,
     };
-    check.no_shared(shape);
+    check.no_folder(shape);
     let image = check.image(shape);
     let recipe = check.recipe(shape);
     Some(Checked {
@@ -119,12 +119,20 @@ impl Check<'_> {
         self.report.add(at, title, help);
     }
 
-    fn no_shared(&mut self, shape: &Shape) {
+    /// What lies in the folder of a release, of which a container has none.
+    fn no_folder(&mut self, shape: &Shape) {
         if let Some(shared) = shape.shared.spanned() {
             self.add(
                 Place::at(self.file, &shared.span()),
                 "`shared` belongs to releases of kind \"binary\" and \"archive\"",
                 "write volumes = [\"data:/var/lib/app\"] for what outlives a container, or take the key out",
+            );
+        }
+        if let Some(files) = shape.files.spanned() {
+            self.add(
+                Place::at(self.file, &files.span()),
+                "files beside a container are not supported yet",
+                "write `env` or `env_file`, or mount what lies on the hosts with `volumes`, and take [[release.files]] out",
             );
         }
     }
