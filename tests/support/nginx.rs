@@ -46,7 +46,7 @@ impl Nginx {
         };
         let text = format!(
             "{user} daemon off; worker_processes 2; pid DIR/nginx.pid; error_log DIR/error.log notice;\n\
-             events {{ worker_connections 256; }}\nhttp {{\n  access_log off;\n\
+             events {{ worker_connections 4096; }}\nhttp {{\n  access_log off;\n\
              client_body_temp_path DIR/tmp/b; proxy_temp_path DIR/tmp/p; fastcgi_temp_path DIR/tmp/f;\n\
              uwsgi_temp_path DIR/tmp/u; scgi_temp_path DIR/tmp/s;\n  include conf.d/*.conf;\n  server {{\n    listen {front};\n\
              location / {{ proxy_pass http://{pool}; proxy_http_version 1.1; proxy_set_header Connection ''; }}\n  }}\n}}\n"
