@@ -2,7 +2,7 @@
 # Set before: ROOT, NAME (of the container in service), FOUND and BEFORE (ids of containers that are not ours by their marks, but by
 # our records; may be empty), TAG (what images of ours are called, with their digest). `engine` runs the engine's command.
 
-FORM='{{.Id}}|{{.Name}}|{{.State.Running}}|{{.State.Status}}|{{index .Config.Labels "rollgate.release"}}|{{index .Config.Labels "rollgate.name"}}|{{index .Config.Labels "rollgate.spec"}}|{{index .Config.Labels "rollgate.image"}}|{{index .Config.Labels "rollgate.root"}}'
+FORM='{{.Id}}|{{.Name}}|{{.State.Running}}|{{.State.Status}}|{{index .Config.Labels "rollgate.release"}}|{{index .Config.Labels "rollgate.name"}}|{{index .Config.Labels "rollgate.spec"}}|{{index .Config.Labels "rollgate.image"}}|{{index .Config.Labels "rollgate.root"}}|{{.State.StartedAt}}|{{.HostConfig.AutoRemove}}|{{.HostConfig.RestartPolicy.Name}}'
 
 lines=''
 trouble=''
@@ -10,9 +10,21 @@ code=0
 span=0
 
 # containers: sets lines to one for each container of this root, and for the one that is called NAME. Fails, with trouble set, when the
-# engine does not answer.
+# engine does not answer, or does not tell of one that is there: that would look like none.
 containers() {
+  list_containers || return 1
+  [ -n "$missed" ] || return 0
+  # One may have been removed between the two questions.
+  sleep 1
+  list_containers || return 1
+  [ -n "$missed" ] || return 0
+  trouble="container $missed is there and cannot be inspected"
+  return 1
+}
+
+list_containers() {
   trouble=''
+  missed=''
   ids=$(engine ps --all --quiet --no-trunc --filter "label=rollgate.root=$ROOT" 2>/dev/null) || {
     trouble=$(engine ps 2>&1 >/dev/null | tail -n 3)
     trouble=${trouble:-the engine does not answer}
@@ -21,6 +33,12 @@ containers() {
   # Those that are not there are no failure. Ids are words here.
   # shellcheck disable=SC2086
   lines=$(engine container inspect --format "$FORM" $ids "$NAME" $FOUND $BEFORE 2>/dev/null)
+  for one in $ids; do
+    case $lines in
+    *"$one|"*) ;;
+    *) missed=$one ;;
+    esac
+  done
   return 0
 }
 
@@ -31,7 +49,7 @@ need_containers() {
 
 # each_container FUNCTION: calls it for every line with its fields in variables. It must read nothing.
 each_container() {
-  while IFS='|' read -r id name running status release own spec image root; do
+  while IFS='|' read -r id name running status release own spec image root started fleeting policy; do
     name=${name#/}
     [ -z "$id" ] || "$1"
   done <<LINES

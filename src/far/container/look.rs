@@ -56,13 +56,37 @@ impl ContainerLook<'_> {
         }
         if let Some(id) = answer.get("stranger") {
             let dir = found_dir(id);
-            if self.adopt || is_known(&facts, &dir) {
+            if is_known(&facts, &dir) {
+                facts.current = Current::Link(dir);
+            } else if let Some(how) = answer.get("fleeting").filter(|_| self.adopt) {
+                facts.troubles.push(self.fleeting(id, how));
+            } else if self.adopt {
                 facts.current = Current::Link(dir);
             } else {
                 facts.troubles.push(self.stranger(id));
             }
         }
         Ok(facts)
+    }
+
+    /// Why a container cannot be taken over: it would not stay what it is when it is stopped.
+    fn fleeting(&self, id: &str, how: &str) -> String {
+        let name = &self.berth.name;
+        let id = id.get(..12).unwrap_or(id);
+        let (flag, what) = if how == "rm" {
+            (
+                "--rm",
+                "it is removed when it is stopped, so there would be nothing to go back to",
+            )
+        } else {
+            (
+                "--restart=always",
+                "it would come back beside its successor at the next boot",
+            )
+        };
+        format!(
+            "container {id}, called `{name}`, cannot be taken over: it was started with `{flag}`, so {what}; start it anew without that, with `--restart=unless-stopped`, and adopt that one"
+        )
     }
 
     fn stranger(&self, id: &str) -> String {

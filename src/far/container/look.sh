@@ -18,5 +18,7 @@ tell() {
     [ "$name" != "$own" ] || say link "releases/$release"
   elif [ "$name" = "$NAME" ]; then
     say stranger "$id"
+    [ "$fleeting" != true ] || say fleeting rm
+    [ "$policy" != always ] || say fleeting always
   fi
 }

@@ -21,8 +21,9 @@ settled() {
 compare() {
   [ "$root" = "$ROOT" ] || return 0
   [ "$release" = "$RELEASE" ] || [ "$name" = "$ASIDE" ] || return 0
-  case $status in
-  created | configured | initialized)
+  # Podman calls one that had run `configured` again after a power loss: whether it ever ran, its start tells.
+  case $status.$started in
+  created.0001-* | configured.0001-* | initialized.0001-*)
     if [ "$release" = "$RELEASE" ] && [ "$spec" = "$SPEC" ]; then there=$id; else doomed=$id; fi
     ;;
   *)

@@ -20,8 +20,10 @@ main() {
   fence
   put "$STATE/rollout.json" "$RECORD"
   for old in $leaving; do
-    aside=${old#*/}
-    set_aside "${old%%/*}" "${aside%/*}" "${aside#*/}"
+    IFS=/ read -r old_id old_name old_aside old_status <<OLD
+$old
+OLD
+    set_aside "$old_id" "$old_name" "$old_aside" "$old_status"
   done
   [ -z "$target" ] || start_target
   done_well
@@ -36,7 +38,7 @@ sort_out() {
       wanted=$own
       is_running=$running
     elif [ "$name" = "$own" ] || [ "$running" = true ]; then
-      leave "$id" "$name" "$own-${release%%-*}"
+      leave "$id" "$name" "$own-${release%%-*}" "$status"
     fi
   elif [ "$id" = "$FOUND" ]; then
     target=$id
@@ -44,7 +46,7 @@ sort_out() {
     wanted=$NAME
     is_running=$running
   elif [ "$id" = "$BEFORE" ]; then
-    if [ "$name" = "$NAME" ] || [ "$running" = true ]; then leave "$id" "$name" "$NAME-0"; fi
+    if [ "$name" = "$NAME" ] || [ "$running" = true ]; then leave "$id" "$name" "$NAME-0" "$status"; fi
   elif [ "$name" = "$NAME" ]; then
     stranger=$id
   fi
@@ -53,14 +55,19 @@ sort_out() {
 leave() {
   case " $leaving " in
   *" $1/"*) ;;
-  *) leaving="$leaving $1/$2/$3" ;;
+  *) leaving="$leaving $1/$2/$3/$4" ;;
   esac
 }
 
-# set_aside ID NAME ASIDE: stopped, and out of the way.
+# set_aside ID NAME ASIDE STATUS: stopped, and out of the way. Some engines refuse to stop one that was never started.
 set_aside() {
-  fence
-  must "the container that runs cannot be stopped" "$STOP_LIMIT" stop -t "$STOP_SECONDS" "$1"
+  case $4 in
+  created | configured | initialized) ;;
+  *)
+    fence
+    must "the container that runs cannot be stopped" "$STOP_LIMIT" stop -t "$STOP_SECONDS" "$1"
+    ;;
+  esac
   [ "$2" != "$3" ] || return 0
   fence
   must "the container that ran cannot be renamed" 60 rename "$1" "$3"
