@@ -160,13 +160,6 @@ fn costs_what_the_application_costs(kind: Kind) {
     });
     let restart = own.fold(0.0, f64::max);
     let warmup = 0.1;
-    // Half a second is the aim, on a machine that does nothing else; beside other tests it says only that nothing was transferred,
-    // which would take longer.
-    let grace = if std::env::var_os("ROLLGATE_TEST_FULL").is_some() {
-        0.5
-    } else {
-        2.0
-    };
     for host in &lab.hosts {
         let out = between(&said, &host.name, "host.drained", "host.enabling");
         let staged = said.named("host.staged");
@@ -179,8 +172,8 @@ fn costs_what_the_application_costs(kind: Kind) {
             host.name, staged["sent_bytes"], staged["seconds"]
         );
         assert!(
-            out < restart + warmup + grace,
-            "{out} > {restart} + {warmup} + {grace}"
+            out < restart + warmup + 0.5,
+            "{out} > {restart} + {warmup} + 0.5"
         );
     }
 }

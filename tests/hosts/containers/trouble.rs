@@ -98,6 +98,38 @@ fn podman_troubles_are_said_before_anything_is_touched() {
     troubles(Kind::Podman);
 }
 
+/// A container that its engine would remove, or bring back by itself, is refused even when it is asked for.
+fn fleeting_ones_are_not_taken_over(lab: &TestLab, kind: Kind, playbook: &Document) {
+    let (engine, before) = (engine(kind), ids(lab, kind));
+    for (flag, word) in [
+        ("--rm", "`--rm`"),
+        ("--restart=always", "`--restart=always`"),
+    ] {
+        let host = &lab.hosts[1];
+        let script = format!(
+            "set -e; {engine} rename shop kept; {engine} stop kept >/dev/null\n\
+             image=$({engine} inspect --format '{{{{.Image}}}}' kept)\n\
+             {engine} run -d {flag} --name shop --network host $image serve --listen {} >/dev/null",
+            host.app
+        );
+        lab.exec(host, &script).unwrap();
+        refused(
+            lab,
+            lab.deploy_with(playbook, "2.0", &["--adopt"]),
+            &["cannot be taken over", word, "unless-stopped"],
+        );
+        let back = format!(
+            "{engine} rm -f shop >/dev/null 2>&1; {engine} rename kept shop && {engine} start shop >/dev/null"
+        );
+        lab.exec(host, &back).unwrap();
+    }
+    assert_eq!(ids(lab, kind), before);
+    crate::support::lab::wait_until(std::time::Duration::from_secs(10), || {
+        lab.versions().iter().all(|version| version == FIRST)
+            && lab.out_of_traffic().is_ok_and(|out| out.is_empty())
+    });
+}
+
 fn strangers(kind: Kind) {
     let Some(lab) = started(kind, 2) else { return };
     let (engine, playbook) = (engine(kind), playbook(&lab, kind));
@@ -127,33 +159,7 @@ fn strangers(kind: Kind) {
         ],
     );
     assert_eq!(ids(&lab, kind), before);
-    for (flag, word) in [
-        ("--rm", "`--rm`"),
-        ("--restart=always", "`--restart=always`"),
-    ] {
-        let host = &lab.hosts[1];
-        let script = format!(
-            "set -e; {engine} rename shop kept; {engine} stop kept >/dev/null\n\
-             image=$({engine} inspect --format '{{{{.Image}}}}' kept)\n\
-             {engine} run -d {flag} --name shop --network host $image serve --listen {} >/dev/null",
-            host.app
-        );
-        lab.exec(host, &script).unwrap();
-        refused(
-            &lab,
-            lab.deploy_with(&playbook, "2.0", &["--adopt"]),
-            &["cannot be taken over", word, "unless-stopped"],
-        );
-        let back = format!(
-            "{engine} rm -f shop >/dev/null 2>&1; {engine} rename kept shop && {engine} start shop >/dev/null"
-        );
-        lab.exec(host, &back).unwrap();
-    }
-    assert_eq!(ids(&lab, kind), before);
-    crate::support::lab::wait_until(std::time::Duration::from_secs(10), || {
-        lab.versions().iter().all(|version| version == FIRST)
-            && lab.out_of_traffic().is_ok_and(|out| out.is_empty())
-    });
+    fleeting_ones_are_not_taken_over(&lab, kind, &playbook);
     let said = lab.deploy_with(&playbook, "2.0", &["--adopt"]).expect(0);
     lab.assert_all_on("2.0", &said);
     let host = &lab.hosts[0];
