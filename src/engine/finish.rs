@@ -214,9 +214,7 @@ fn earlier_record(facts: &HostFacts, host: &HostContext) -> RecordEnd {
     let left_out = host.planned.found.iter().any(|entry| {
         entry.admin == Admin::Ready
             && host.planned.traffic.iter().any(|now| {
-                now.balancer == entry.balancer
-                    && now.pool == entry.pool
-                    && now.server == entry.server
+                entry.is_at(&now.balancer, &now.pool, &now.server)
                     && matches!(now.state, TrafficState::Drain | TrafficState::Maint)
             })
     });

@@ -221,21 +221,18 @@ fn left_as(host: &HostContext, step: RecordStep) -> Vec<FoundTraffic> {
         let mut left = host.found();
         let cut = host.ledger().cut.clone();
         for entry in &mut left {
-            let is_this = |cut: &FoundTraffic| {
-                cut.balancer == entry.balancer
-                    && cut.pool == entry.pool
-                    && cut.server == entry.server
-            };
-            if cut.iter().any(is_this) {
+            if cut.iter().any(|cut| cut.is_same_server(entry)) {
                 entry.admin = Admin::Maint;
             }
         }
         return left;
     }
     let seen = |entry: &FoundTraffic| {
-        let now = host.planned.traffic.iter().find(|now| {
-            now.balancer == entry.balancer && now.pool == entry.pool && now.server == entry.server
-        })?;
+        let now = host
+            .planned
+            .traffic
+            .iter()
+            .find(|now| entry.is_at(&now.balancer, &now.pool, &now.server))?;
         let admin = match now.state {
             TrafficState::Ready | TrafficState::Down => Admin::Ready,
             TrafficState::Drain => Admin::Drain,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, HostContext};
-use super::steps::doors::{close, is_same};
+use super::steps::doors::close;
 use crate::event::EventKind;
 use crate::model::{Admin, BalancerName, BalancerSeen, FoundTraffic, HostName};
 
@@ -56,7 +56,7 @@ fn open_doors(
 
 /// Whether nobody gets in: a server that clients stick to is closed only in maintenance, once it was put there.
 fn is_closed(admin: Admin, entry: &FoundTraffic, cut: &[FoundTraffic]) -> bool {
-    let was_cut = cut.iter().any(|cut| is_same(cut, entry));
+    let was_cut = cut.iter().any(|cut| cut.is_same_server(entry));
     match admin {
         Admin::Ready => false,
         Admin::Drain => !was_cut,

@@ -167,6 +167,18 @@ pub struct FoundTraffic {
     pub agent: bool,
 }
 
+impl FoundTraffic {
+    /// Whether it speaks of this server.
+    pub fn is_at(&self, balancer: &BalancerName, pool: &PoolName, server: &ServerName) -> bool {
+        self.balancer == *balancer && self.pool == *pool && self.server == *server
+    }
+
+    /// Whether both speak of one server, in whatever state.
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        self.is_at(&other.balancer, &other.pool, &other.server)
+    }
+}
+
 /// What a host's service showed before the first change: what a revert must show again.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Proof {

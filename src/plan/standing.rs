@@ -84,11 +84,8 @@ pub(super) fn holds_out(step: RecordStep) -> bool {
 
 /// Each thing that still is as rollgate left it is put back as it was found; what differs was changed by somebody else since then (R4).
 fn from_record(record: &Record, target: &TrafficTarget, seen: &ServerSeen) -> FoundTraffic {
-    let matches = |entry: &&FoundTraffic| {
-        entry.balancer == target.balancer
-            && entry.pool == target.pool
-            && entry.server == target.server
-    };
+    let matches =
+        |entry: &&FoundTraffic| entry.is_at(&target.balancer, &target.pool, &target.server);
     let now = as_seen(target, seen);
     let Some(found) = record.found.iter().find(matches) else {
         return now;

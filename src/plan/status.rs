@@ -246,9 +246,7 @@ fn is_in_place(facts: &Facts, host: &HostView) -> bool {
     host.spec.traffic.iter().all(|target| {
         facts.server(target).is_some_and(|seen| {
             let ours = found.iter().any(|entry| {
-                entry.balancer == target.balancer
-                    && entry.pool == target.pool
-                    && entry.server == target.server
+                entry.is_at(&target.balancer, &target.pool, &target.server)
                     && entry.admin == Admin::Ready
             });
             seen.usable || seen.admin != Admin::Ready && !ours

@@ -1,5 +1,6 @@
 //! What is told to and read from load balancers.
 
+mod abreast;
 mod address;
 mod api;
 mod command;

@@ -118,9 +118,7 @@ fn cut_before(planned: &PlannedHost) -> Vec<FoundTraffic> {
     let is_maint = |entry: &&FoundTraffic| {
         entry.admin == Admin::Ready
             && planned.traffic.iter().any(|now| {
-                now.balancer == entry.balancer
-                    && now.pool == entry.pool
-                    && now.server == entry.server
+                entry.is_at(&now.balancer, &now.pool, &now.server)
                     && now.state == TrafficState::Maint
             })
     };

@@ -4,7 +4,6 @@
 //! Source: measured on 2.6 and 3.2: a draining server still gets the requests that a cookie leads to it; one in maintenance gets none,
 //! and its requests in flight end, unless `on-marked-down shutdown-sessions` is set.
 
-use super::doors::is_same;
 use super::drain::WHAT;
 use super::{StepResult, Turn, traffic_end};
 use crate::engine::context::Context;
@@ -44,7 +43,7 @@ pub(super) async fn cut(
     {
         let mut ledger = turn.host.ledger();
         for entry in &due {
-            if !ledger.cut.iter().any(|cut| is_same(cut, entry)) {
+            if !ledger.cut.iter().any(|cut| cut.is_same_server(entry)) {
                 ledger.cut.push(entry.clone());
             }
         }
@@ -72,5 +71,5 @@ pub(super) async fn cut(
 /// Whether rollgate itself put this server into maintenance.
 pub(super) fn was_cut(turn: &Turn<'_>, entry: &FoundTraffic) -> bool {
     let ledger = turn.host.ledger();
-    ledger.cut.iter().any(|cut| is_same(cut, entry))
+    ledger.cut.iter().any(|cut| cut.is_same_server(entry))
 }

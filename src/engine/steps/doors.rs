@@ -25,15 +25,10 @@ pub(super) enum Way {
 /// What a server is to be while its host is held out: drained, in maintenance where clients stuck to it, or as an operator left it.
 fn closed(entry: &FoundTraffic, cut: &[FoundTraffic]) -> Admin {
     match entry.admin {
-        Admin::Ready if cut.iter().any(|cut| is_same(cut, entry)) => Admin::Maint,
+        Admin::Ready if cut.iter().any(|cut| cut.is_same_server(entry)) => Admin::Maint,
         Admin::Ready => Admin::Drain,
         Admin::Drain | Admin::Maint => entry.admin,
     }
-}
-
-/// Whether both speak of one server.
-pub(in crate::engine) fn is_same(one: &FoundTraffic, other: &FoundTraffic) -> bool {
-    one.balancer == other.balancer && one.pool == other.pool && one.server == other.server
 }
 
 /// Closes doors that stand open although the host is held out; under the host's turn.

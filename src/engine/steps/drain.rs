@@ -124,10 +124,7 @@ pub(super) async fn respect_operator(turn: &Turn<'_>, servers: &[(FoundTraffic, 
     let inherited = turn.host.planned.found.clone();
     for (entry, seen) in servers {
         let was_out_at_plan = turn.host.planned.traffic.iter().any(|at_plan| {
-            at_plan.balancer == entry.balancer
-                && at_plan.pool == entry.pool
-                && at_plan.server == entry.server
-                && is_out(at_plan.state)
+            entry.is_at(&at_plan.balancer, &at_plan.pool, &at_plan.server) && is_out(at_plan.state)
         });
         if entry.admin == Admin::Ready
             && seen.admin != Admin::Ready
@@ -175,10 +172,7 @@ fn is_out(state: crate::model::TrafficState) -> bool {
 /// From now on `entry` counts as found in `admin` state.
 pub(super) fn leave_out(turn: &Turn<'_>, entry: &FoundTraffic, admin: Admin) {
     for found in &mut turn.host.ledger().found {
-        if found.balancer == entry.balancer
-            && found.pool == entry.pool
-            && found.server == entry.server
-        {
+        if found.is_same_server(entry) {
             found.admin = admin;
         }
     }

@@ -93,9 +93,7 @@ async fn raise(turn: &Turn<'_>, (entry, percent): Rise) -> StepResult {
 /// Somebody took the server out on its way up: it stays out, and gets its whole weight, for whoever puts it back.
 async fn hand_over(turn: &Turn<'_>, entry: &FoundTraffic, admin: Admin) -> StepResult {
     let found = turn.host.found();
-    let found = found
-        .iter()
-        .find(|found| super::doors::is_same(found, entry));
+    let found = found.iter().find(|found| found.is_same_server(entry));
     let left = FoundTraffic {
         admin,
         weight: found.and_then(|found| found.weight),

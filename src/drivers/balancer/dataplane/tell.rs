@@ -1,41 +1,24 @@
 //! Telling: one server after the other its own changes, each read again.
 
-use std::collections::BTreeMap;
-
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use hyper::Method;
 use serde_json::json;
 
 use super::paths::Version;
 use super::{Dataplane, NO_AGENTS, is_unknown, message, word};
 use crate::drivers::balancer::api::{Reply, SIDE_BY_SIDE};
-use crate::drivers::balancer::{BalancerError, Change};
-use crate::model::{Admin, PoolName, ServerName, ServerSeen};
+use crate::drivers::balancer::{BalancerError, Change, abreast};
+use crate::model::{Admin, ServerSeen};
 
 impl Dataplane {
-    /// Changes of one server keep their order; servers do not wait for each other. All are tried, then the first error is told.
-    pub(super) async fn tell_all(&self, changes: &[Change]) -> Result<(), BalancerError> {
+    pub(super) async fn tell_all<'a>(&'a self, changes: &'a [Change]) -> Result<(), BalancerError> {
         let version = match self.known_version() {
             _ if changes.is_empty() => return Ok(()),
             Some(version) => version,
             None => self.info().await?.0,
         };
-        let mut servers: BTreeMap<(&PoolName, &ServerName), Vec<&Change>> = BTreeMap::new();
-        for change in changes {
-            servers
-                .entry((&change.pool, &change.server))
-                .or_default()
-                .push(change);
-        }
-        let acts: Vec<_> = servers
-            .into_values()
-            .map(|changes| self.tell_server(version, changes).boxed())
-            .collect();
-        let told: Vec<_> = futures::stream::iter(acts)
-            .buffered(SIDE_BY_SIDE)
-            .collect()
-            .await;
-        told.into_iter().collect()
+        let tell = |changes| self.tell_server(version, changes).boxed();
+        abreast::by_server(changes, SIDE_BY_SIDE, tell).await
     }
 
     async fn tell_server(

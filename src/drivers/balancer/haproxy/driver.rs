@@ -1,13 +1,13 @@
 //! The two acts of a balancer: look, and tell.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
 
-use super::super::{BalancerError, Change, LoadBalancer};
+use super::super::{BalancerError, Change, LoadBalancer, abreast};
 use super::commands::commands;
 use super::parse::Snapshot;
 use super::socket::{LIMIT, Socket, SocketError};
@@ -145,24 +145,9 @@ impl Haproxy {
         });
     }
 
-    /// Changes of one server keep their order; servers do not wait for each other. All are tried, then the first error is told.
-    async fn tell_all(&self, changes: &[Change]) -> Result<(), BalancerError> {
-        let mut servers: BTreeMap<(&PoolName, &ServerName), Vec<&Change>> = BTreeMap::new();
-        for change in changes {
-            servers
-                .entry((&change.pool, &change.server))
-                .or_default()
-                .push(change);
-        }
-        let acts: Vec<_> = servers
-            .into_values()
-            .map(|changes| self.tell_server(changes).boxed())
-            .collect();
-        let told: Vec<_> = futures::stream::iter(acts)
-            .buffered(SIDE_BY_SIDE)
-            .collect()
-            .await;
-        told.into_iter().collect()
+    async fn tell_all<'a>(&'a self, changes: &'a [Change]) -> Result<(), BalancerError> {
+        let tell = |changes| self.tell_server(changes).boxed();
+        abreast::by_server(changes, SIDE_BY_SIDE, tell).await
     }
 
     async fn tell_server(&self, changes: Vec<&Change>) -> Result<(), BalancerError> {

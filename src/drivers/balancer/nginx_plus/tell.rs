@@ -1,36 +1,19 @@
 //! Telling: one server after the other its own changes, each read again.
 
-use std::collections::BTreeMap;
-
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use serde_json::{Value, json};
 
 use super::NginxPlus;
 use super::api::{self, Pool};
 use super::state::{Kind, Peer};
 use crate::drivers::balancer::api::SIDE_BY_SIDE;
-use crate::drivers::balancer::{BalancerError, Change, address};
-use crate::model::{Admin, PoolName, ServerName};
+use crate::drivers::balancer::{BalancerError, Change, abreast, address};
+use crate::model::Admin;
 
 impl NginxPlus {
-    /// Changes of one server keep their order; servers do not wait for each other. All are tried, then the first error is told.
-    pub(super) async fn tell_all(&self, changes: &[Change]) -> Result<(), BalancerError> {
-        let mut servers: BTreeMap<(&PoolName, &ServerName), Vec<&Change>> = BTreeMap::new();
-        for change in changes {
-            servers
-                .entry((&change.pool, &change.server))
-                .or_default()
-                .push(change);
-        }
-        let acts: Vec<_> = servers
-            .into_values()
-            .map(|changes| self.tell_server(changes).boxed())
-            .collect();
-        let told: Vec<_> = futures::stream::iter(acts)
-            .buffered(SIDE_BY_SIDE)
-            .collect()
-            .await;
-        told.into_iter().collect()
+    pub(super) async fn tell_all<'a>(&'a self, changes: &'a [Change]) -> Result<(), BalancerError> {
+        let tell = |changes| self.tell_server(changes).boxed();
+        abreast::by_server(changes, SIDE_BY_SIDE, tell).await
     }
 
     async fn tell_server(&self, changes: Vec<&Change>) -> Result<(), BalancerError> {
@@ -132,6 +115,7 @@ fn body(change: &Change, kind: Kind) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{PoolName, ServerName};
 
     #[test]
     fn each_state_is_one_request() {
