@@ -11,10 +11,9 @@ use super::BalancerPort;
 use super::gather::Waiting;
 use super::traffic::{Traffic, TrafficError, patiently};
 use crate::drivers::balancer::Change;
-use crate::drivers::host::HostError;
 use crate::model::{Admin, BalancerName, FoundTraffic, HostName};
 
-/// How long one host of a group may take to confirm its lock.
+/// How long the others of a group wait for one host to confirm its lock.
 const SOON: Duration = Duration::from_secs(3);
 
 impl Traffic {
@@ -100,10 +99,11 @@ impl Traffic {
 
     /// Tells the changes of several hosts at once; the lock of each is confirmed before every try.
     async fn tell_group(&self, port: &BalancerPort, group: Vec<Waiting>) {
-        let group = AsyncMutex::new(group);
+        let (group, slow) = (AsyncMutex::new(group), AsyncMutex::default());
         let told = patiently(port.patience, || async {
             let mut group = group.lock().await;
-            *group = self.confirmed(std::mem::take(&mut *group)).await;
+            let members = std::mem::take(&mut *group);
+            *group = self.confirmed(members, &mut *slow.lock().await).await;
             let changes = group.iter().flat_map(|one| one.changes.iter().cloned());
             let changes: Vec<Change> = changes.collect();
             if changes.is_empty() {
@@ -112,13 +112,28 @@ impl Traffic {
             Ok(port.driver.tell(&changes).await?)
         })
         .await;
-        let group = group.into_inner();
+        self.answer_group(port, group.into_inner(), told).await;
+        // Those that could not keep up with the others take their own time.
+        let slow: Vec<Waiting> = slow.into_inner();
+        join_all(slow.into_iter().map(|one| self.answer_alone(port, one))).await;
+    }
+
+    async fn answer_alone(&self, port: &BalancerPort, one: Waiting) {
+        let told = self.tell_alone(port, &one.host, &one.changes).await;
+        one.answer(told);
+    }
+
+    async fn answer_group(
+        &self,
+        port: &BalancerPort,
+        group: Vec<Waiting>,
+        told: Result<(), TrafficError>,
+    ) {
         match told {
             Err(TrafficError::Balancer(error)) if group.len() > 1 && !error.is_retriable() => {
                 // What one of them asks in vain is not to be the others' failure.
                 for one in group {
-                    let told = self.tell_alone(port, &one.host, &one.changes).await;
-                    one.answer(told);
+                    self.answer_alone(port, one).await;
                 }
             }
             Err(TrafficError::Balancer(error)) => {
@@ -134,34 +149,27 @@ impl Traffic {
         }
     }
 
-    /// Those whose lock could be confirmed; the others have their answer. One slow host is not to make the others' confirmations old.
-    async fn confirmed(&self, mut group: Vec<Waiting>) -> Vec<Waiting> {
+    /// Those whose lock could be confirmed. The others have their answer, or are `slow`: one host that takes long is not to make the
+    /// others' confirmations old.
+    async fn confirmed(&self, mut group: Vec<Waiting>, slow: &mut Vec<Waiting>) -> Vec<Waiting> {
         group.retain(Waiting::is_wanted);
         // The second round is for those whose confirmation grew old while others were asked.
         for _ in 0..2 {
-            let ensured = group.iter().map(|one| self.ensure_soon(&one.host));
+            let ensured = group
+                .iter()
+                .map(|one| tokio::time::timeout(SOON, self.leases.ensure(&one.host)));
             let ensured = join_all(ensured).await;
             let mut held = Vec::new();
             for (one, ensured) in group.into_iter().zip(ensured) {
                 match ensured {
-                    Ok(()) => held.push(one),
-                    Err(error) => one.answer(Err(TrafficError::Lease(error))),
+                    Ok(Ok(())) => held.push(one),
+                    Ok(Err(error)) => one.answer(Err(TrafficError::Lease(error))),
+                    Err(_elapsed) => slow.push(one),
                 }
             }
             group = held;
         }
         group
-    }
-
-    async fn ensure_soon(&self, host: &HostName) -> Result<(), HostError> {
-        let ensured = tokio::time::timeout(SOON, self.leases.ensure(host)).await;
-        ensured.unwrap_or_else(|_elapsed| {
-            Err(HostError::Failed {
-                what: "its lock could not be confirmed in time: the host answers too slowly"
-                    .to_owned(),
-                output: Vec::new(),
-            })
-        })
     }
 
     /// These hosts will have something to tell soon, about the same time.

@@ -402,3 +402,56 @@ async fn a_slow_record_of_the_cut_does_not_make_it_somebody_elses() {
         assert_eq!(lock(&fleet.sim).servers["h1"].admin, Admin::Ready, "{nth}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_slow_host_of_a_batch_neither_fails_nor_holds_up_the_others() {
+    let fleet = Fleet::new(4);
+    {
+        let mut sim = lock(&fleet.sim);
+        sim.gathers = true;
+        // The balancer is away for so long that every lock must be confirmed anew, which takes one host longer than the others wait.
+        let slow = crate::support::world::Fault::Slow(Duration::from_secs(5));
+        sim.faults.push(("h1".into(), "confirm", 1, slow));
+    }
+    let mut away = false;
+    let (outcome, events) = run_with(&fleet, move |event, sim| {
+        if matches!(event.kind, EventKind::BatchStarted { batch: 1, .. }) && !away {
+            away = true;
+            lock(sim).balancer_down = true;
+            let sim = sim.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(12)).await;
+                lock(&sim).balancer_down = false;
+            });
+        }
+    })
+    .await;
+    assert_eq!(outcome, Outcome::Succeeded);
+    assert_within_rules(&fleet, outcome, &events, "slow");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balancer_that_is_restarted_all_the_time_ends_in_a_failure_and_not_in_a_loop() {
+    let mut fleet = Fleet::new(2);
+    fleet.job.strategy.batch = vec![Size::Count(1)];
+    fleet.job.ready.deadline = Duration::from_secs(5);
+    let restart = |sim: &Shared| {
+        let mut sim = lock(sim);
+        sim.process += 1;
+        sim.servers.get_mut("h1").unwrap().admin = Admin::Drain;
+    };
+    let run = run_with(&fleet, move |event, sim| match &event.kind {
+        EventKind::HostEnabling { host, .. } if host.as_str() == "h1" => {
+            let sim = sim.clone();
+            tokio::spawn(async move {
+                for _ in 0..400 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    restart(&sim);
+                }
+            });
+        }
+        _ => {}
+    });
+    let ended = tokio::time::timeout(Duration::from_secs(600), run).await;
+    assert!(ended.is_ok(), "it never ended");
+}

@@ -210,6 +210,14 @@ async fn wait_until_usable(turn: &mut Turn<'_>) -> StepResult {
             .await
             .map_err(|error| traffic_end(WHAT, error))?;
         if reset::tell_again(turn, &servers).await? {
+            if started.elapsed() >= limit {
+                let text = format!(
+                    "its balancers forgot again and again, for {}, that it is in traffic: they are being restarted",
+                    human(limit)
+                );
+                return Err(StepEnd::Failed(Failure::new(text)));
+            }
+            turn.pause(LONGEST_PAUSE).await?;
             continue;
         }
         for (entry, seen) in servers
