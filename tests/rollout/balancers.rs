@@ -41,7 +41,7 @@ fn roll_with_reload(lab: &TestLab, version: &str) {
         })
         .unwrap();
     std::thread::sleep(Duration::from_millis(200));
-    lab.reload("edge-a", |text| text);
+    lab.reload("edge-a", |text| text).unwrap();
     let (code, events) = run.wait();
     let summary = load.stop().unwrap();
     assert_eq!(code, 0, "{events:#?}");
@@ -147,8 +147,7 @@ fn with_sessions(before: &str) -> String {
 #[test]
 fn sessions_are_cut_off_when_the_drain_is_over_and_lose_no_request() {
     let lab = TestLab::start(2);
-    lab.reload("edge-a", |text| with_sessions(&text));
-    std::thread::sleep(Duration::from_millis(700));
+    lab.reload("edge-a", |text| with_sessions(&text)).unwrap();
     let playbook = lab
         .playbook()
         .set("strategy", "batch", "1")

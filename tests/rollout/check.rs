@@ -36,8 +36,8 @@ fn all_that_is_in_the_way_is_named_at_once_with_what_to_do() {
     lab.reload("edge-a", |text| {
         text.replace("level admin", "level operator")
             .replace("server web-02 ", "server web-two ")
-    });
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    })
+    .unwrap();
     let pid = fs::read_to_string(lab.hosts[2].home.join("app.pid")).unwrap();
     let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();

@@ -27,7 +27,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleet::Fleet;
 use process::Daemon;
@@ -204,15 +204,25 @@ impl Lab {
         process::kill_children(&servers)
     }
 
-    /// Reloads a HAProxy, as `systemctl reload` does, with its file changed by `edit`.
-    pub(crate) fn reload(&self, balancer: &str, edit: impl Fn(String) -> String) {
+    /// Reloads a HAProxy, as `systemctl reload` does, with its file changed by `edit`, and waits until the new worker answers.
+    pub(crate) fn reload(&self, balancer: &str, edit: impl Fn(String) -> String) -> io::Result<()> {
         let file = self.dir().join(format!("{balancer}.cfg"));
-        if let Ok(text) = fs::read_to_string(&file) {
-            drop(fs::write(&file, edit(text)));
+        fs::write(&file, edit(fs::read_to_string(&file)?))?;
+        let named = self.balancers.iter().find(|one| one.name == balancer);
+        let named = named.ok_or_else(|| io::Error::other(format!("no balancer `{balancer}`")))?;
+        let before = Self::worker(named)?;
+        let started = Instant::now();
+        // A worker answers before its master listens to signals, so one that came in between is sent again.
+        while started.elapsed() < Duration::from_secs(20) {
+            for daemon in self.daemons.iter().filter(|one| one.name() == balancer) {
+                daemon.signal(rustix::process::Signal::USR2);
+            }
+            let is_another = || Self::worker(named).is_ok_and(|now| now != before);
+            if wait_until(Duration::from_secs(5), is_another) {
+                return Ok(());
+            }
         }
-        for daemon in self.daemons.iter().filter(|one| one.name() == balancer) {
-            daemon.signal(rustix::process::Signal::USR2);
-        }
+        Err(io::Error::other(format!("{balancer} was not reloaded")))
     }
 
     /// Ends a balancer for good.

@@ -72,6 +72,14 @@ impl Lab {
         Ok(answer)
     }
 
+    /// The line of `show info` that names the process that answers.
+    pub(crate) fn worker(balancer: &LabBalancer) -> io::Result<String> {
+        let info = Self::tell(balancer, "show info")?;
+        let line = info.lines().find(|line| line.starts_with("Pid:"));
+        line.map(str::to_owned)
+            .ok_or_else(|| io::Error::other(format!("{} answered: {info}", balancer.name)))
+    }
+
     /// Every server of the pool.
     pub(crate) fn servers(
         &self,
