@@ -218,7 +218,7 @@ impl Lab {
                 daemon.signal(rustix::process::Signal::USR2);
             }
             let is_another = || Self::worker(named).is_ok_and(|now| now != before);
-            if wait_until(Duration::from_secs(5), is_another) {
+            if wait_until(Duration::from_secs(2), is_another) {
                 return Ok(());
             }
         }
