@@ -41,9 +41,9 @@ start_engine() {
   fi
   docker version >/dev/null 2>&1 && return
   export DOCKER_HOST=$socket
-  # It outlives this script, and must not hold its locks and pipes.
+  # It outlives this script, and must not hold its locks and pipes, nor those of whoever called it.
   setsid dockerd --host "$socket" --data-root "$data" --exec-root "$run/exec" --pidfile "$run/docker.pid" \
-    >"$run/docker.log" 2>&1 </dev/null 8>&- 9>&- &
+    >"$run/docker.log" 2>&1 </dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
   local engine=$!
   for _ in {1..300}; do
     if docker version >/dev/null 2>&1; then return; fi

@@ -8,7 +8,7 @@ use super::terminal::Terminal;
 use super::wiring::{self, Wired};
 use crate::engine;
 use crate::model::{ExitStatus, Pause};
-use crate::plan::check::check as findings;
+use crate::plan::check::{Finding, Severity, check as findings};
 
 /// `rollgate plan`.
 pub(super) async fn plan(common: &Common, plan: &Plan, terminal: &Terminal) -> ExitStatus {
@@ -36,15 +36,18 @@ pub(super) async fn check(common: &Common, check: &Check, terminal: &Terminal) -
         Err(refusal) => return terminal.refuse(refusal.status, &refusal.reason, ""),
     };
     let look = engine::look(&wired.job, &wired.world).await;
+    let rights = engine::rights(&wired.job, &wired.world, &look).await;
     wired.close().await;
     let in_the_way = look.in_the_way.as_deref();
-    terminal.show_check(&findings(&look.facts, &look.plan, in_the_way));
+    let document = findings(&look.facts, &look.plan, &rights, in_the_way);
+    terminal.show_check(&document);
+    let is_error = |finding: &Finding| finding.severity == Severity::Error;
     if in_the_way.is_some() {
         ExitStatus::InTheWay
-    } else if look.plan.refused.is_empty() {
-        ExitStatus::Done
-    } else {
+    } else if document.findings.iter().any(is_error) {
         ExitStatus::Refused
+    } else {
+        ExitStatus::Done
     }
 }
 

@@ -11,8 +11,8 @@ use crate::drivers::host::{HostError, LockWish};
 use crate::drivers::transport::TransportError;
 use crate::model::record::FORMAT;
 use crate::model::{
-    BalancerName, BalancerSeen, HostFacts, HostName, PoolName, Proof, RecordSeen, RecordStep,
-    RevisionLine, RevisionOutcome,
+    BalancerName, BalancerSeen, Become, HostFacts, HostName, PoolName, Proof, RecordSeen,
+    RecordStep, ReleaseRef, RevisionLine, RevisionOutcome, Rights,
 };
 use crate::plan::{Facts, HostView, Plan, make, release};
 
@@ -42,6 +42,39 @@ pub async fn look(job: &Job, world: &World) -> Look {
         plan,
         in_the_way,
     }
+}
+
+/// What each reachable host has to allow, or why that could not be told. Nothing is touched.
+pub async fn rights(
+    job: &Job,
+    world: &World,
+    look: &Look,
+) -> Vec<(HostName, Become, Result<Rights, String>)> {
+    let revision = look.plan.revision;
+    let reachable = |view: &&HostView| view.selected && view.facts.is_ok();
+    let one = |view: &HostView| {
+        let (name, r#become) = (view.spec.name.clone(), view.spec.ssh.r#become);
+        let folder = release::folder(revision, &job.version);
+        let target = ReleaseRef {
+            revision,
+            version: Some(job.version.clone()),
+            dir: format!("{}/releases/{folder}", view.spec.root),
+        };
+        let run = world.recipes.run(&name, &target);
+        let ports = world.hosts.get(&name).cloned();
+        async move {
+            let result = match (run, ports) {
+                (Ok(run), Some(ports)) => {
+                    let looked = ports.driver.prepare(&run, revision).await;
+                    looked.map_err(|error| explain(&error))
+                }
+                (Err(reason), _) => Err(reason),
+                (Ok(_), None) => Err("is not connected".to_owned()),
+            };
+            (name, r#become, result)
+        }
+    };
+    join_all(look.facts.hosts.iter().filter(reachable).map(one)).await
 }
 
 /// Looks without touching anything, for commands that only show what is there. The second value names balancers that could not be read.

@@ -53,7 +53,7 @@ use crate::model::{
 };
 use crate::plan::{Resumes, Wishes};
 
-pub use inspect::{Look, look, observe};
+pub use inspect::{Look, look, observe, rights};
 pub use rollout::{ByHand, deploy, maintain};
 pub use survey::{Cleared, Held, Survey, clear, freeze, survey, unlock};
 

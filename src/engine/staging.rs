@@ -64,8 +64,12 @@ async fn stage(context: &Context, name: &HostName) -> Result<(), Failure> {
     let sent = context.leases.now();
     let result = async {
         ports.driver.write_record(&record).await?;
-        if run.unit().is_some() {
-            ports.driver.prepare(&run, host.release.revision).await?;
+        let rights = ports.driver.prepare(&run, host.release.revision).await?;
+        if let Some((what, mend)) = rights.complaint() {
+            return Err(HostError::Failed {
+                what: format!("{what}: {mend}"),
+                output: Vec::new(),
+            });
         }
         if host.release.revision == Revision::FOUND {
             // It lies where it was found.

@@ -9,10 +9,7 @@ use super::steps::{self, StepEnd, StepResult, Turn};
 use super::{HostPorts, hooks};
 use crate::cycle::{Action, Ending, HostCycle, Order, Step, Undo};
 use crate::event::EventKind;
-use crate::model::{Failure, FoundTraffic, HookPoint, HostName, Revision};
-
-/// How many of the service's last lines a failure shows.
-const LOG_LINES: usize = 20;
+use crate::model::{Failure, FoundTraffic, HookPoint, HostName, LOG_LINES, Revision};
 
 /// What a worker tells its batch.
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 //! * [`stage`]: the artifact into its folder.
 //! * [`swap`]: the link and the service.
 //! * [`mod@unit`]: the files and the state of a unit of systemd.
-//! * [`run`]: hooks and logs. [`fetch`]: a file from there to here.
+//! * [`rights`]: what a host has to allow. [`run`]: hooks and logs. [`fetch`]: a file from there to here.
 //! * [`errands`]: commands of a balancer's, and files that make a host look unfit, for many servers at once.
 //! * [`finish`]: the record, the history, pruning, the end of the lock.
 //! * [`container`]: the same for releases that are containers: their engine's command line in place of folders and links.
@@ -29,6 +29,7 @@ pub mod fetch;
 pub mod finish;
 pub mod look;
 pub mod record;
+pub mod rights;
 pub mod run;
 pub mod stage;
 pub mod swap;

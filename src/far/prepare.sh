@@ -1,14 +1,21 @@
-# Whether the unit can be restarted, and its files be changed, ahead of the first drain. Only looks.
-# Set before, besides the unit's: NEEDED (whether sudo is asked what it allows) and `with_needed`, each argument a whole command.
+# Whether the service can be restarted, and the files of its unit be changed, ahead of the first drain. Only looks.
+# Set before: what unit.sh and rights.sh need; RAISED is empty where nothing needs privilege.
 
 main() {
+  [ -z "$UNIT" ] || look_at_files
+  if [ -n "$RAISED" ]; then
+    command -v "$RAISED" >/dev/null || fail "there is no $RAISED on this host: install it, or set another \`become\`"
+    show_rights
+  fi
+  done_well
+}
+
+look_at_files() {
   user_manager
   command -v systemctl >/dev/null || fail "there is no systemctl on this host"
   [ -z "$USER_UNIT" ] || lingers
   is_known
   is_replaceable
-  [ -z "$NEEDED" ] || is_allowed
-  done_well
 }
 
 # lingers: without it the user's services end with the last session.
@@ -38,21 +45,4 @@ is_replaceable() {
   [ -n "$TEXT" ] || return 0
   place=$(place_of "$UNIT" text)
   [ ! -L "$place" ] || fail "$place is a link, and is not replaced: remove it, or take [run.unit] out of the playbook"
-}
-
-# is_allowed: all that is missing is said at once.
-is_allowed() {
-  missing=''
-  with_needed each_needed
-  [ -z "$missing" ] ||
-    fail "sudo does not let $(id -un) run all that is needed without a password: add to a file in /etc/sudoers.d: $(id -un) ALL=(root) NOPASSWD: $missing"
-}
-
-each_needed() {
-  for command in "$@"; do
-    # shellcheck disable=SC2086
-    sudo -n -l -- $command >/dev/null 2>&1 && continue
-    program=$(command -v "${command%% *}")
-    missing="$missing${missing:+, }$program $(printf '%s' "${command#* }" | sed 's/[,:=\\]/\\&/g')"
-  done
 }

@@ -1,11 +1,8 @@
-//! The unit's part of a swap, and a look ahead of it.
+//! The unit's part of a swap, and of a look ahead of it.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::draft::{Kit, Stdin, become_words};
+use super::draft::become_words;
 use super::{Draft, ScriptError, Site};
-use crate::model::{Become, Revision, Unit, UnitFiles};
+use crate::model::{LOG_LINES, Revision, Unit, UnitFiles};
 
 /// The functions of a unit's files and state.
 pub(super) const UNIT: &str = include_str!("unit.sh");
@@ -67,61 +64,43 @@ pub(super) fn journalctl(unit: &Unit, lines: &str) -> Vec<String> {
     words.map(str::to_owned).into()
 }
 
-/// A look whether a unit can be restarted and its files be changed, ahead of the first drain.
-#[derive(Debug, Clone, Copy)]
-pub struct Prepare<'a> {
-    /// The unit.
-    pub unit: &'a Unit,
-    /// The revision that is to run.
-    pub revision: Revision,
+/// What is run with privilege for it, each command behind how it is asked for; see `rights.sh`.
+pub(super) fn needs(unit: &Unit, site: &Site) -> Result<Vec<Vec<String>>, ScriptError> {
+    if unit.user {
+        return Ok(Vec::new());
+    }
+    let name = &unit.name;
+    let state = format!("{}/.rollgate", site.root()?);
+    let mut needs: Vec<Vec<String>> = ["restart", "stop", "reset-failed"]
+        .iter()
+        .map(|verb| must(&["systemctl", verb, name]))
+        .collect();
+    let places = match &unit.files {
+        UnitFiles::Rendered { text, drop_in } => {
+            let drop_in = drop_in
+                .as_ref()
+                .map(|_| ("drop-in", format!("{name}.d/50-rollgate.conf")));
+            [text.as_ref().map(|_| ("text", name.clone())), drop_in]
+        }
+        UnitFiles::Kept => [None, None],
+    };
+    for (file, place) in places.into_iter().flatten() {
+        let file = format!("{state}/{file}");
+        let place = format!("/etc/systemd/system/{place}");
+        needs.push(must(&["install", "-D", "-m", "0644", &file, &place]));
+        needs.push(must(&["rm", "-f", &place]));
+    }
+    if needs.len() > 3 {
+        needs.push(must(&["systemctl", "daemon-reload"]));
+    }
+    let logs = journalctl(unit, &LOG_LINES.to_string());
+    needs.push(std::iter::once("may".to_owned()).chain(logs).collect());
+    Ok(needs)
 }
 
-impl Prepare<'_> {
-    /// How long the whole may take.
-    pub fn limit(&self) -> Duration {
-        Duration::from_secs(60)
-    }
-
-    /// The script.
-    ///
-    /// # Errors
-    /// [`ScriptError`] for a root or a text that no script may be made of.
-    pub fn script(&self, site: &Site) -> Result<Arc<str>, ScriptError> {
-        let mut draft = Draft::new(site)?;
-        let numbers = (Some(self.revision), None);
-        set(&mut draft, site, Some(self.unit), numbers)?;
-        let asked = site.r#become == Become::Sudo && !self.unit.user;
-        draft.value("NEEDED", if asked { "yes" } else { "" })?;
-        draft.words("needed", &self.needed(site)?)?;
-        let body = [UNIT, include_str!("prepare.sh")];
-        Ok(draft.finish(Kit::Act, &body, Stdin::Closed))
-    }
-
-    /// Commands that are run through `become`, each in one text.
-    fn needed(&self, site: &Site) -> Result<Vec<String>, ScriptError> {
-        let name = &self.unit.name;
-        let state = format!("{}/.rollgate", site.root()?);
-        let mut needed: Vec<String> = ["restart", "stop", "reset-failed"]
-            .iter()
-            .map(|verb| format!("systemctl {verb} {name}"))
-            .collect();
-        let places = match &self.unit.files {
-            UnitFiles::Rendered { text, drop_in } => {
-                let drop_in = drop_in
-                    .as_ref()
-                    .map(|_| ("drop-in", format!("{name}.d/50-rollgate.conf")));
-                [text.as_ref().map(|_| ("text", name.clone())), drop_in]
-            }
-            UnitFiles::Kept => [None, None],
-        };
-        for (file, place) in places.into_iter().flatten() {
-            let place = format!("/etc/systemd/system/{place}");
-            needed.push(format!("install -D -m 0644 {state}/{file} {place}"));
-            needed.push(format!("rm -f {place}"));
-        }
-        if needed.len() > 3 {
-            needed.push("systemctl daemon-reload".to_owned());
-        }
-        Ok(needed)
-    }
+fn must(words: &[&str]) -> Vec<String> {
+    std::iter::once("must")
+        .chain(words.iter().copied())
+        .map(str::to_owned)
+        .collect()
 }

@@ -23,6 +23,7 @@ pub mod outcome;
 pub mod policy;
 pub mod record;
 pub mod release;
+pub mod rights;
 pub mod secret;
 pub mod unit;
 
@@ -50,8 +51,9 @@ pub use record::{
     Target,
 };
 pub use release::{
-    Artifact, Command, FileText, Form, Hook, HookPlace, HookPoint, Overlay, Pack, Recipes,
-    ReleaseFile, ReleaseKind, ReleaseRef, Restart, Run,
+    Artifact, Command, FileText, Form, Hook, HookPlace, HookPoint, LOG_LINES, Overlay, Pack,
+    Recipes, ReleaseFile, ReleaseKind, ReleaseRef, Restart, Run,
 };
+pub use rights::Rights;
 pub use secret::{MASK, Secret, any_known, redact, redact_json};
 pub use unit::{Unit, UnitFiles};

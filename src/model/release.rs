@@ -147,6 +147,9 @@ pub enum Restart {
     Container(Box<Container>),
 }
 
+/// How many of the service's last log lines a failure shows.
+pub const LOG_LINES: usize = 20;
+
 /// The `[run]` table, rendered for one host and one release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {

@@ -1,9 +1,11 @@
 //! What `rollgate check` finds: everything that would be in the way of a rollout, all at once, and what is worth knowing. Pure.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Facts, Plan, Standing};
-use crate::model::{BalancerName, HostName, TrafficState};
+use crate::model::{BalancerName, Become, HostName, Rights, TrafficState};
 
 /// The format of the document that this version writes.
 pub const FORMAT: u32 = 1;
@@ -17,6 +19,18 @@ pub struct CheckDocument {
     pub service: String,
     /// Errors first.
     pub findings: Vec<Finding>,
+    /// What has to be allowed where commands are run by `sudo` or `doas`; absent where nothing has to be.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rights: Vec<Allow>,
+}
+
+/// Lines that let rollgate do its work on some hosts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Allow {
+    /// A line of `sudoers`, or lines of `doas.conf`.
+    pub line: String,
+    /// Where.
+    pub hosts: Vec<HostName>,
 }
 
 /// How grave a finding is.
@@ -46,14 +60,23 @@ pub struct Finding {
     pub mend: String,
 }
 
+/// What each host has to allow, or why that could not be told.
+pub type HostRights = (HostName, Become, Result<Rights, String>);
+
 /// What a look at the fleet shows. `in_the_way` is the lock or unfinished rollout that would stop a deploy.
-pub fn check(facts: &Facts, plan: &Plan, in_the_way: Option<&str>) -> CheckDocument {
+pub fn check(
+    facts: &Facts,
+    plan: &Plan,
+    rights: &[HostRights],
+    in_the_way: Option<&str>,
+) -> CheckDocument {
     let errors = plan.refused.iter().map(String::as_str).chain(in_the_way);
     let mut findings: Vec<Finding> = errors
         .map(|text| finding(facts, Severity::Error, text))
         .collect();
     let warnings = plan.warnings.iter();
     findings.extend(warnings.map(|text| finding(facts, Severity::Warning, text)));
+    findings.extend(rights.iter().filter_map(not_allowed));
     findings.extend(unready(facts));
     findings.extend(out_of_traffic(plan));
     findings.sort();
@@ -62,7 +85,42 @@ pub fn check(facts: &Facts, plan: &Plan, in_the_way: Option<&str>) -> CheckDocum
         v: FORMAT,
         service: facts.service.to_string(),
         findings,
+        rights: allow(rights),
     }
+}
+
+/// Why a host's service could not be restarted.
+fn not_allowed((host, _, rights): &HostRights) -> Option<Finding> {
+    let (what, mend) = match rights {
+        Ok(rights) => rights.complaint()?,
+        Err(reason) => {
+            let (what, mend) = reason.split_once(": ").unwrap_or((reason, ""));
+            (what.to_owned(), mend.to_owned())
+        }
+    };
+    Some(Finding {
+        severity: Severity::Error,
+        host: Some(host.clone()),
+        balancer: None,
+        what,
+        mend,
+    })
+}
+
+/// The lines, each with the hosts that it is for.
+fn allow(rights: &[HostRights]) -> Vec<Allow> {
+    let mut lines: BTreeMap<String, Vec<HostName>> = BTreeMap::new();
+    for (host, r#become, rights) in rights {
+        if let Some(line) = rights
+            .as_ref()
+            .ok()
+            .and_then(|rights| rights.line(*r#become))
+        {
+            lines.entry(line).or_default().push(host.clone());
+        }
+    }
+    let allow = |(line, hosts)| Allow { line, hosts };
+    lines.into_iter().map(allow).collect()
 }
 
 /// A reason as the plan words it, taken apart: `host `x`: what; mend`.

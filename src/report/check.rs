@@ -2,7 +2,8 @@
 
 use super::paint::{Meaning, Paint};
 use super::text;
-use crate::plan::check::{CheckDocument, Finding, Severity};
+use crate::model::HostName;
+use crate::plan::check::{Allow, CheckDocument, Finding, Severity};
 
 /// The findings, without a line feed at the end.
 pub(super) fn text(document: &CheckDocument, paint: Paint) -> String {
@@ -19,6 +20,7 @@ pub(super) fn text(document: &CheckDocument, paint: Paint) -> String {
         .iter()
         .flat_map(|finding| of(finding, paint))
         .collect();
+    lines.extend(document.rights.iter().flat_map(allow));
     lines.push(if errors == 0 && warnings == 0 {
         format!("{what}: nothing is in the way of a rollout")
     } else if errors == 0 {
@@ -48,5 +50,21 @@ fn of(finding: &Finding, paint: Paint) -> Vec<String> {
     if !finding.mend.is_empty() {
         lines.push(format!("  {}", text::clean(&finding.mend)));
     }
+    lines
+}
+
+/// The line on its own, so that it can be copied whole.
+fn allow(allow: &Allow) -> Vec<String> {
+    let hosts: Vec<&str> = allow.hosts.iter().map(HostName::as_str).collect();
+    let mut lines = vec![format!(
+        "privileged commands, allowed by this on {}:",
+        hosts.join(", ")
+    )];
+    lines.extend(
+        allow
+            .line
+            .lines()
+            .map(|line| format!("  {}", text::clean(line))),
+    );
     lines
 }

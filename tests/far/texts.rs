@@ -9,10 +9,10 @@ use rollgate::far::errands::{Errand, Errands};
 use rollgate::far::fetch::Fetch;
 use rollgate::far::finish::{Finish, RecordFate, WriteRecord};
 use rollgate::far::look::{BreakLock, Look, Renew, Wish};
+use rollgate::far::rights::Prepare;
 use rollgate::far::run::{HookRun, Logs};
 use rollgate::far::stage::Stage;
 use rollgate::far::swap::Swap;
-use rollgate::far::unit::Prepare;
 use rollgate::far::{Answer, Site};
 use rollgate::model::{
     Artifact, Become, Command, Form, LockToken, Overlay, Restart, Revision, Run, Unit, UnitFiles,
@@ -119,10 +119,11 @@ fn scripts(site: &Site) -> Vec<(&'static str, Arc<str>)> {
         (
             "prepare",
             Prepare {
-                unit: &Unit::named("app.service"),
+                run: &unit_run,
                 revision: Revision(1),
             }
             .script(site)
+            .unwrap()
             .unwrap(),
         ),
         ("hook", hook.script(site).unwrap()),

@@ -3,7 +3,7 @@
 use super::{shown, with_sudo, with_unit};
 use crate::support::cli::TestLab;
 use crate::support::lab::Lab;
-use crate::support::lab::document::quoted;
+use crate::support::lab::document::{multiline, quoted};
 use crate::support::lab::fleet::Kind;
 
 #[test]
@@ -128,4 +128,67 @@ fn what_sudo_does_not_allow_is_said_before_anything_is_touched() {
     let other = playbook.set("run", "systemd", quoted("other.service"));
     let said = lab.deploy(&other, "2.0").expect(5);
     assert!(said.stdout.contains("no unit other.service"), "{said}");
+}
+
+/// The one line of `check` for all hosts, which is then all that they allow.
+fn allow_what_check_says(lab: &TestLab, file: &str, place: &str) {
+    let said = lab.rollgate(&["check", file, "--output", "json"]);
+    let document = said.document();
+    let lines = document["rights"].as_array().unwrap();
+    assert_eq!(lines.len(), 1, "{said}");
+    let line = lines[0]["line"].as_str().unwrap();
+    for host in &lab.hosts {
+        let script = format!("rm -f {place}; cat >{place} <<'END'\n{line}\nEND\n");
+        lab.exec(host, &script).unwrap();
+    }
+}
+
+#[test]
+fn the_line_that_check_prints_is_all_that_sudo_has_to_allow() {
+    let Some((lab, playbook)) = with_sudo(2) else {
+        return;
+    };
+    for host in &lab.hosts {
+        let nothing = "deploy ALL=(root) NOPASSWD: /bin/true";
+        lab.exec(host, &format!("echo '{nothing}' >/etc/sudoers.d/shop"))
+            .unwrap();
+    }
+    let of_unit = with_unit(playbook.clone(), "mine", "");
+    let of_unit = of_unit.set("run.resources", "memory_max", quoted("300M"));
+    // A command with everything in it that means something to sudo.
+    let odd = "echo \"a: b,  c=d * [x] !? # ^ \\\\ 'e'\" >/run/odd\nsystemctl restart shop.service";
+    let of_commands = playbook
+        .without("run", "systemd")
+        .set("run", "restart", multiline(odd));
+    for (version, playbook) in [("2.0", of_unit), ("3.0", of_commands)] {
+        lab.make(version, &[]).unwrap();
+        let file = lab.playbook_file(&playbook);
+        let said = lab.rollgate(&["check", &file]).expect(5);
+        assert!(said.stdout.contains("sudo does not let deploy"), "{said}");
+        // Before anything is drained, too.
+        let said = lab.deploy(&playbook, version).expect(5);
+        assert!(said.named("host.draining").is_empty(), "{said}");
+        assert!(said.stdout.contains("sudo does not let deploy"), "{said}");
+        allow_what_check_says(&lab, &file, "/etc/sudoers.d/shop");
+        lab.exec(&lab.hosts[0], "chmod 0440 /etc/sudoers.d/shop; visudo -c")
+            .unwrap();
+        let said = lab.rollgate(&["check", &file]).expect(0);
+        let line = "deploy ALL=(root) NOPASSWD: /usr/bin/";
+        assert!(said.stdout.contains(line), "{said}");
+        let said = lab.deploy(&playbook, version).expect(0);
+        lab.assert_all_on(version, &said);
+    }
+}
+
+#[test]
+fn the_lines_that_check_prints_are_all_that_doas_has_to_allow() {
+    let Some((lab, playbook)) = with_sudo(2) else {
+        return;
+    };
+    lab.write_inventory(&lab.inventory().set("ssh", "become", quoted("doas")));
+    let playbook = with_unit(playbook, "mine", "");
+    let file = lab.playbook_file(&playbook);
+    allow_what_check_says(&lab, &file, "/etc/doas.conf");
+    let said = lab.deploy(&playbook, "2.0").expect(0);
+    lab.assert_all_on("2.0", &said);
 }

@@ -20,7 +20,8 @@ use crate::far::container::look::ContainerLook;
 use crate::far::container::stage::{ContainerStage, PullFrom};
 use crate::far::container::swap::ContainerSwap;
 use crate::model::{
-    Command, Container, HostFacts, HostName, Recipes, Record, ReleaseRef, Restart, Revision, Run,
+    Command, Container, HostFacts, HostName, Recipes, Record, ReleaseRef, Restart, Revision,
+    Rights, Run,
 };
 
 /// What a host's containers are, besides what the engine orders.
@@ -201,7 +202,7 @@ impl HostDriver for ContainerHost {
         &'a self,
         run: &'a Run,
         revision: Revision,
-    ) -> BoxFuture<'a, Result<(), HostError>> {
+    ) -> BoxFuture<'a, Result<Rights, HostError>> {
         self.shell.prepare(run, revision)
     }
 

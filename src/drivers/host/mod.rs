@@ -15,7 +15,7 @@ pub use container::{Containers, Pulling};
 use crate::drivers::transport::{Transport, TransportError};
 use crate::model::{
     Artifact, Command, HostFacts, LockOwner, LockToken, Overlay, Record, ReleaseRef, Revision,
-    RevisionLine, RolloutId, RolloutLine, Run, Sha256,
+    RevisionLine, Rights, RolloutId, RolloutLine, Run, Sha256,
 };
 
 /// The driver for a host with a POSIX shell.
@@ -204,13 +204,13 @@ pub trait HostDriver: Send + Sync + fmt::Debug {
     /// Puts the artifact into its release folder, whole and checked, or leaves nothing.
     fn stage<'a>(&'a self, order: &'a StageOrder) -> BoxFuture<'a, Result<Staged, HostError>>;
 
-    /// Looks whether the service can be restarted as `run` says, and the files of its unit be changed, before anything is. Changes
-    /// nothing; needs no lock.
+    /// Looks whether the service can be restarted as `run` says, and the files of its unit be changed, before anything is, and what is
+    /// run with privilege. Changes nothing; needs no lock.
     fn prepare<'a>(
         &'a self,
         run: &'a Run,
         revision: Revision,
-    ) -> BoxFuture<'a, Result<(), HostError>>;
+    ) -> BoxFuture<'a, Result<Rights, HostError>>;
 
     /// Switches and restarts, in one round trip.
     fn swap<'a>(&'a self, order: &'a SwapOrder) -> BoxFuture<'a, Result<Swapped, HostError>>;

@@ -17,12 +17,12 @@ use crate::drivers::transport::{Call, Payload, Transport};
 use crate::far::fetch::{self, Fetch};
 use crate::far::finish::{Finish, RecordFate, WriteRecord};
 use crate::far::look::{BreakLock, Look, Renew, Wish};
+use crate::far::rights::Prepare;
 use crate::far::run::{HookRun, Logs};
 use crate::far::stage::{Need, Stage};
 use crate::far::swap::Swap;
-use crate::far::unit::Prepare;
 use crate::far::{Answer, Refusal, ScriptError, Site};
-use crate::model::{Command, HostFacts, LockToken, Record, Revision, RolloutId, Run};
+use crate::model::{Command, HostFacts, LockToken, Record, Revision, Rights, RolloutId, Run};
 
 /// Renewing must leave the time for an act on a balancer that relies on it (R3: 10 s together).
 const RENEW_LIMIT: Duration = Duration::from_secs(8);
@@ -189,15 +189,14 @@ impl ShellHost {
         Ok(Staged { sent_bytes: size })
     }
 
-    async fn look_ahead(&self, run: &Run, revision: Revision) -> Result<(), HostError> {
-        let Some(unit) = run.unit() else {
-            return Ok(());
+    async fn look_ahead(&self, run: &Run, revision: Revision) -> Result<Rights, HostError> {
+        let prepare = Prepare { run, revision };
+        let Some(script) = prepare.script(&self.site).transpose() else {
+            return Ok(Rights::default());
         };
-        let prepare = Prepare { unit, revision };
-        let script = prepare.script(&self.site);
-        self.ask("look at the unit", script, Payload::None, prepare.limit())
-            .await
-            .map(drop)
+        let purpose = "look at how the service is run";
+        let answer = self.ask(purpose, script, Payload::None, prepare.limit());
+        answer.await.map(|answer| Prepare::read(&answer))
     }
 
     async fn switch(&self, order: &SwapOrder) -> Result<Swapped, HostError> {
@@ -296,7 +295,7 @@ impl HostDriver for ShellHost {
         &'a self,
         run: &'a Run,
         revision: Revision,
-    ) -> BoxFuture<'a, Result<(), HostError>> {
+    ) -> BoxFuture<'a, Result<Rights, HostError>> {
         self.look_ahead(run, revision).boxed()
     }
 

@@ -183,8 +183,8 @@ impl HostDriver for FakeHost {
         &'a self,
         _run: &'a rollgate::model::Run,
         _revision: rollgate::model::Revision,
-    ) -> BoxFuture<'a, Result<(), HostError>> {
-        Box::pin(async { Ok(()) })
+    ) -> BoxFuture<'a, Result<rollgate::model::Rights, HostError>> {
+        Box::pin(async { Ok(rollgate::model::Rights::default()) })
     }
 
     fn swap<'a>(&'a self, order: &'a SwapOrder) -> BoxFuture<'a, Result<Swapped, HostError>> {
