@@ -107,24 +107,32 @@ fn compare<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Line<'a>> {
 }
 
 /// The text that lies on a host, of a file with secrets: they may be older ones than are known here. So lines that the new text has not
-/// too are cut behind their name.
+/// too are cut behind their name, where that is surely one.
 pub fn cautious(old: &str, new: &str) -> String {
     let known = split(new);
-    let keep = |line: &&str| known.contains(line);
     let cut = |line: &str| {
         let end = line.find(['=', ':', ' ', '\t']).map_or(0, |at| at + 1);
-        format!("{}{MASK}\n", line.get(..end).unwrap_or_default())
+        let (name, value) = line.split_at_checked(end).unwrap_or_default();
+        let is_name = is_variable(name, value) || known.iter().any(|line| line.starts_with(name));
+        format!("{}{MASK}\n", if is_name { name } else { "" })
     };
-    split(old)
-        .iter()
-        .map(|line| {
-            if keep(line) {
-                (*line).to_owned()
-            } else {
-                cut(line)
-            }
-        })
-        .collect()
+    let line = |line: &&str| {
+        if known.contains(line) {
+            (*line).to_owned()
+        } else {
+            cut(line)
+        }
+    };
+    split(old).iter().map(line).collect()
+}
+
+/// Whether it is how variables of an environment are written, and not a secret with `=` at its end.
+fn is_variable(name: &str, value: &str) -> bool {
+    let letters = name.strip_suffix('=').unwrap_or_default();
+    let is_upper = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    letters.starts_with(|c: char| c.is_ascii_uppercase())
+        && letters.bytes().all(is_upper)
+        && !value.trim().trim_matches('=').is_empty()
 }
 
 #[cfg(test)]
@@ -158,7 +166,14 @@ mod tests {
     fn an_older_secret_is_cut() {
         let old = "USER=a\nPASS=older\nbare-secret\nURL: x:older@y\n";
         let new = "USER=a\nPASS=***\n";
-        assert_eq!(cautious(old, new), "USER=a\nPASS=***\n***\nURL:***\n");
+        assert_eq!(cautious(old, new), "USER=a\nPASS=***\n***\n***\n");
+    }
+
+    #[test]
+    fn of_an_older_secret_nothing_is_shown() {
+        let old = "c2VjcmV0==\nOLDTOKEN admin\nTOKEN=older\nKEEP=1\nGONE: x\n";
+        let new = "***\n*** admin\nTOKEN=***\nKEEP=1\n";
+        assert_eq!(cautious(old, new), "***\n***\nTOKEN=***\nKEEP=1\n***\n");
     }
 
     proptest! {

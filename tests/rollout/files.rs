@@ -78,6 +78,32 @@ fn a_changed_file_is_a_new_revision_that_sends_nothing_and_is_undone_with_the_ol
 }
 
 #[test]
+fn an_undo_on_a_host_that_never_had_the_revision_asks_what_it_was_elsewhere() {
+    let lab = TestLab::start(3);
+    template(&lab, "A={{ host }}\n");
+    lab.make("3.0", &[]).unwrap();
+    lab.deploy(&playbook(&lab), "2.0").expect(0);
+    // From then on there are no files, and one host is new.
+    lab.deploy(&lab.playbook(), "3.0").expect(0);
+    let root = lab.hosts[2].home.join("srv");
+    fs::remove_dir_all(root.join("releases/1-2.0")).unwrap();
+    let lines = root.join(".rollgate/revisions.jsonl");
+    let text = fs::read_to_string(&lines).unwrap();
+    let is_newer = |line: &&str| !line.contains("\"revision\":1,");
+    let newer: Vec<&str> = text.lines().filter(is_newer).collect();
+    fs::write(&lines, format!("{}\n", newer.join("\n"))).unwrap();
+    let file = lab.playbook_file(&lab.playbook());
+    let said = lab.rollgate(&["undo", &file, "--output", "json"]).expect(5);
+    assert!(said.named("host.draining").is_empty(), "{said}");
+    let reasons = said.finished()["reasons"].to_string();
+    assert!(
+        reasons.contains("web-03") && reasons.contains("is not known"),
+        "{said}"
+    );
+    lab.assert_all_on("3.0", &said);
+}
+
+#[test]
 fn a_rollout_with_files_that_was_killed_is_resumed_but_not_with_other_files() {
     let lab = TestLab::start(4);
     template(&lab, "A={{ host }}\n");

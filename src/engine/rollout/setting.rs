@@ -10,6 +10,7 @@ use crate::engine::lease::Leases;
 use crate::engine::traffic::Traffic;
 use crate::engine::{Job, Member, World};
 use crate::event::Emitter;
+use crate::model::release::NO_CONFIG;
 use crate::model::{Admin, FoundTraffic, HostFacts, ReleaseRef, Sha256, Target, TrafficState};
 use crate::plan::{Course, HostAction, Plan, PlannedHost, release};
 
@@ -28,7 +29,11 @@ pub(super) fn context(
             .host(name)
             .filter(|host| host.action == HostAction::Update);
         if let (Some(planned), Some(Ok(facts))) = (planned, looks.get(name)) {
-            hosts.insert(name.clone(), host(&job, &plan, member, (planned, facts)));
+            let config = config((&job, &plan), facts, looks, &member.config);
+            hosts.insert(
+                name.clone(),
+                host(&job, &plan, member, (planned, facts, config)),
+            );
         }
     }
     let (hooks, failed) = plan
@@ -72,13 +77,13 @@ fn host(
     job: &Job,
     plan: &Plan,
     member: &Member,
-    (planned, facts): (&PlannedHost, &HostFacts),
+    (planned, facts, config): (&PlannedHost, &HostFacts, Sha256),
 ) -> HostContext {
     let target = Target {
         revision: plan.revision,
         version: job.version.clone(),
         sha256: job.artifact.sha256.clone(),
-        config: config(job, plan, facts, &member.config),
+        config,
     };
     let root = &member.spec.root;
     HostContext {
@@ -125,15 +130,32 @@ fn cut_before(planned: &PlannedHost) -> Vec<FoundTraffic> {
     planned.found.iter().filter(is_maint).cloned().collect()
 }
 
-/// What else reaches the process: of an old revision, what it was then.
-fn config(job: &Job, plan: &Plan, facts: &HostFacts, now: &Sha256) -> Sha256 {
+/// What else reaches the process: of an old revision, what it was then. On a host that never had it, what it was elsewhere: today's files
+/// say nothing about it.
+fn config(
+    (job, plan): (&Job, &Plan),
+    facts: &HostFacts,
+    looks: &HostLooks,
+    now: &Sha256,
+) -> Sha256 {
     if let Some(record) = job.earlier_record(facts) {
         return record.target.config.clone();
     }
-    let mut lines = facts.revisions.iter().filter(|_| job.undo.is_some());
-    let line = lines.find(|line| line.revision == plan.revision);
-    let then = line.and_then(|line| line.config.clone());
-    then.unwrap_or_else(|| now.clone())
+    if job.undo.is_none() {
+        return now.clone();
+    }
+    let then = |facts: &HostFacts| {
+        let mut lines = facts.revisions.iter();
+        let line = lines.find(|line| line.revision == plan.revision);
+        line.and_then(|line| line.config.clone())
+    };
+    let elsewhere = || looks.values().flatten().filter_map(then);
+    // Of hosts that differ, one that had files tells more than one that had none.
+    let with_files = || elsewhere().find(|config| config.as_str() != NO_CONFIG);
+    then(facts)
+        .or_else(with_files)
+        .or_else(|| elsewhere().next())
+        .unwrap_or_else(|| now.clone())
 }
 
 fn ended_before(hooks: &BTreeMap<String, bool>) -> BTreeSet<String> {
