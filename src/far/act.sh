@@ -20,8 +20,11 @@ begin() {
 # leave: what is left behind in whatever way the script ends.
 leave() {
   [ -z "$PART" ] || rm -rf "$PART"
-  [ -z "$OUT" ] || [ -n "$KEEP_OUT" ] || rm -f "$OUT" "$OUT.late"
-  [ -z "$MARK" ] || rm -f "$MARK"
+  if [ -n "$OUT" ] && [ -z "$KEEP_OUT" ]; then
+    rm -f "$OUT" "$OUT.late" "$MARK"
+  elif [ -n "$MARK" ]; then
+    rm -f "$MARK"
+  fi
 }
 
 # In all scripts: `kill -TERM -PID`, since dash takes no `--` behind a signal's name, and busybox none at all.

@@ -4,8 +4,11 @@
 start_of() {
   started=''
   pgrp=''
-  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-  # The name, in parentheses, may hold anything; the fields behind it are numbers.
+  [ -r "/proc/$1/stat" ] || return 1
+  # The name, in parentheses, may hold anything, also line ends; the fields behind it are numbers, and the last thing there is.
+  stat=''
+  while read -r line; do stat=$line; done 2>/dev/null <"/proc/$1/stat"
+  case $stat in *') '*) ;; *) return 1 ;; esac
   # shellcheck disable=SC2086
   set -- ${stat##*) }
   [ "$1" != Z ] || return 1
